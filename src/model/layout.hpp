@@ -1,0 +1,120 @@
+// The layouts of map keys and values, defined once: generated code reaches them by member, user space uses the same
+// structs, and BTF names them. A change here changes `flow_layout_version`, which is part of the pinned name.
+// Byte order: be types are network order, all else is host order.
+#pragma once
+
+#include "lb/asm/map.hpp"
+#include "lb/base/bytes.hpp"
+
+namespace lb::model {
+
+inline constexpr u32 flow_layout_version = 1;
+
+/// A tuple as it is on the wire. Every byte is named, because hash maps compare all of them.
+struct FlowKey4 {
+    be32 saddr{}, daddr{};
+    be16 sport{}, dport{};
+    u8 protocol = 0;
+    u8 zero8 = 0;
+    u16 zero16 = 0;
+    friend bool operator==(const FlowKey4&, const FlowKey4&) = default;
+};
+static_assert(sizeof(FlowKey4) == 16);
+
+enum class Direction : u8 { forward = 0, reply = 1 };
+
+/// What to do with a packet of that tuple: a rewrite that is ready to be applied, and what was seen so far.
+/// A connection has two of these, one per direction; each is found by the tuple that its packets carry.
+struct Flow4 {
+    be32 saddr{}, daddr{};       ///< the addresses to write
+    be16 sport{}, dport{};       ///< the ports to write
+    u16 address_delta = 0;       ///< one's complement sum of the change of addresses, as loaded (RFC 1624)
+    u16 l4_delta = 0;            ///< the same of addresses and ports
+    u64 last_seen = 0;           ///< jiffies64
+    u64 created = 0;             ///< jiffies64
+    u64 packets = 0;             ///< of this direction
+    u64 bytes = 0;               ///< of this direction, from the IP header on
+    u32 proxy = 0;               ///< proxy id
+    u32 target = 0;              ///< target id
+    Direction direction = Direction::forward;
+    u8 tcp_flags = 0;            ///< every TCP flag seen in this direction, or-ed
+    u16 zero16 = 0;
+    u32 zero32 = 0;
+};
+static_assert(sizeof(Flow4) == 64);
+
+/// A target. Its id is the index into the array.
+struct TargetRow {
+    be32 address{};
+    be16 port{};
+    u16 zero16 = 0;
+    u32 proxy = 0;
+    u32 zero32 = 0;
+};
+static_assert(sizeof(TargetRow) == 16);
+
+/// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
+struct GroupRow {
+    u64 word = 0;  ///< first slot in the low 32 bits, number of slots in the high 32; 0: the group takes nothing
+    static constexpr GroupRow of(u32 first, u32 slots) { return {u64{slots} << 32 | first}; }
+    constexpr u32 first() const { return static_cast<u32>(word); }
+    constexpr u32 slots() const { return static_cast<u32>(word >> 32); }
+};
+
+/// Key of the source routes: longest prefix match over the proxy id (all of its bits) and the source address.
+struct RouteKey4 {
+    u32 prefix_length = 0;  ///< host order: 32 + the source prefix's length
+    u32 proxy = 0;
+    be32 address{};
+};
+static_assert(sizeof(RouteKey4) == 12);
+
+/// Counters of a target, one row per CPU; they only grow.
+struct TargetCounters {
+    u64 connections = 0;
+    u64 forward_packets = 0, forward_bytes = 0;
+    u64 reply_packets = 0, reply_bytes = 0;
+};
+
+}  // namespace lb::model
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::FlowKey4> = lb::bpf::describe<lb::model::FlowKey4>(
+    "flow_key4", member("saddr", &lb::model::FlowKey4::saddr), member("daddr", &lb::model::FlowKey4::daddr),
+    member("sport", &lb::model::FlowKey4::sport), member("dport", &lb::model::FlowKey4::dport),
+    member("protocol", &lb::model::FlowKey4::protocol), member("zero8", &lb::model::FlowKey4::zero8),
+    member("zero16", &lb::model::FlowKey4::zero16));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::Flow4> = lb::bpf::describe<lb::model::Flow4>(
+    "flow4", member("saddr", &lb::model::Flow4::saddr), member("daddr", &lb::model::Flow4::daddr),
+    member("sport", &lb::model::Flow4::sport), member("dport", &lb::model::Flow4::dport),
+    member("address_delta", &lb::model::Flow4::address_delta), member("l4_delta", &lb::model::Flow4::l4_delta),
+    member("last_seen", &lb::model::Flow4::last_seen), member("created", &lb::model::Flow4::created),
+    member("packets", &lb::model::Flow4::packets), member("bytes", &lb::model::Flow4::bytes),
+    member("proxy", &lb::model::Flow4::proxy), member("target", &lb::model::Flow4::target),
+    member("direction", &lb::model::Flow4::direction), member("tcp_flags", &lb::model::Flow4::tcp_flags),
+    member("zero16", &lb::model::Flow4::zero16), member("zero32", &lb::model::Flow4::zero32));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(
+    "target", member("address", &lb::model::TargetRow::address), member("port", &lb::model::TargetRow::port),
+    member("zero16", &lb::model::TargetRow::zero16), member("proxy", &lb::model::TargetRow::proxy),
+    member("zero32", &lb::model::TargetRow::zero32));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =
+    lb::bpf::describe<lb::model::GroupRow>("group", member("word", &lb::model::GroupRow::word));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::RouteKey4> = lb::bpf::describe<lb::model::RouteKey4>(
+    "route_key4", member("prefix_length", &lb::model::RouteKey4::prefix_length),
+    member("proxy", &lb::model::RouteKey4::proxy), member("address", &lb::model::RouteKey4::address));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::TargetCounters> = lb::bpf::describe<lb::model::TargetCounters>(
+    "target_counters", member("connections", &lb::model::TargetCounters::connections),
+    member("forward_packets", &lb::model::TargetCounters::forward_packets),
+    member("forward_bytes", &lb::model::TargetCounters::forward_bytes),
+    member("reply_packets", &lb::model::TargetCounters::reply_packets),
+    member("reply_bytes", &lb::model::TargetCounters::reply_bytes));

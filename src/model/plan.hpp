@@ -1,0 +1,83 @@
+// The plan: a configuration resolved to what the datapath needs, with ids instead of names and everything that can be
+// computed before the packet comes. Code is generated from the structural part (listeners, features, sizes), maps are
+// filled from the rest (targets, groups, routes). The same Config and Ids give the same Plan everywhere. Pure values.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lb/base/result.hpp"
+#include "model/config.hpp"
+
+namespace lb::model {
+
+/// Ids that stay with a name over reloads and restarts: a flow entry refers to them.
+struct Ids {
+    std::map<std::string, u32> proxies = {};  ///< by proxy name
+    std::map<std::string, u32> targets = {};  ///< by "proxy name/ip:port"
+    friend bool operator==(const Ids&, const Ids&) = default;
+};
+
+/// What one listener matches. Sorted in the Plan by port, protocol, kind (given, own, any), address.
+struct PlanListener {
+    u32 proxy = 0;
+    Protocol protocol = Protocol::tcp;
+    u16 port = 0;
+    AddressKind kind = AddressKind::own;
+    be32 address{};                            ///< for `given`
+    std::vector<std::string> interfaces = {};  ///< empty: every interface of the plan
+};
+
+struct PlanProxy {
+    u32 id = 0;
+    std::string name = {};
+    u32 default_group = 0;
+    bool has_routes = false;
+};
+
+struct PlanTarget {
+    u32 id = 0;
+    u32 proxy = 0;
+    Endpoint endpoint = {};
+};
+
+struct GroupMember {
+    u32 target = 0;  ///< target id
+    u32 weight = 0;  ///< effective; 0 takes nothing new
+};
+
+/// Targets that share connections by weight, through one slot table.
+struct PlanGroup {
+    u32 id = 0;  ///< index into the groups map
+    u32 proxy = 0;
+    std::vector<GroupMember> members = {};
+    u32 slots = 0;  ///< size of its table; depends on the number of members only, so that weights move few flows
+};
+
+struct PlanRoute {
+    u32 proxy = 0;
+    Prefix source = {};
+    u32 group = 0;
+};
+
+struct Plan {
+    std::string instance = {};
+    std::vector<std::string> interfaces = {};         ///< ingress program; sorted, unique
+    std::vector<std::string> egress_interfaces = {};  ///< egress program: `interfaces` and more; sorted, unique
+    std::vector<PlanListener> listeners = {};
+    std::vector<PlanProxy> proxies = {};  ///< in the configuration's order
+    std::vector<PlanTarget> targets = {};
+    std::vector<PlanGroup> groups = {};
+    std::vector<PlanRoute> routes = {};
+    Ids ids = {};                    ///< those given, with what this configuration added
+    u32 max_connections = 0;
+    bool loopback_targets = false;   ///< some target is in 127/8: route_localnet, and a guard in the program
+    bool loopback_interface = false; ///< `lo` is among the interfaces
+    Settings settings = {};
+};
+
+/// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids.
+Result<Plan> make_plan(const Config& config, const Ids& previous = {});
+
+}  // namespace lb::model
