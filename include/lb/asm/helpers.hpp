@@ -238,11 +238,14 @@ inline constexpr u32 helpers_max = 211;
 /// `bpf_map_lookup_elem` for 1; empty for a number that is no helper.
 constexpr std::string_view helper_name(u32 number)
 {
-    constexpr std::array<std::string_view, helpers_max + 1> names{"",
+    // clang-format off
+    constexpr std::array<std::string_view, helpers_max + 1> names{
+        "",
 #define LB_BPF_HELPER_NAME(name, number) "bpf_" #name,
-                                                                  LB_BPF_HELPERS(LB_BPF_HELPER_NAME)
+        LB_BPF_HELPERS(LB_BPF_HELPER_NAME)
 #undef LB_BPF_HELPER_NAME
     };
+    // clang-format on
     return number < names.size() ? names[number] : std::string_view{};
 }
 constexpr std::string_view helper_name(Helper helper) { return helper_name(static_cast<u32>(helper)); }

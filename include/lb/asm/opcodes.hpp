@@ -46,9 +46,8 @@ struct KernelVersion {
 /// One form of one instruction.
 struct Form {
     u8 opcode = 0;
-    /// What the kernel prints: `{dst}` and `{src}` are register numbers, `{off}` and `{far}` signed off and
-    /// imm,
-    /// `{imm}` and `{hex}` the immediate, `{name}` what the immediate stands for.
+    /// What the kernel prints: `{dst}` and `{src}` are register numbers, `{off}` and `{far}` off and imm with
+    /// their sign, `{imm}` and `{hex}` imm, `{high}` and `{low}` its halves, `{name}` what it stands for.
     const char* text = "";
     Rule dst = {};
     Rule src = {};
