@@ -38,7 +38,7 @@ struct Flow4 {
     u32 target = 0;              ///< target id
     Direction direction = Direction::forward;
     u8 tcp_flags = 0;            ///< every TCP flag seen in this direction, or-ed
-    u16 zero16 = 0;
+    u16 port_delta = 0;          ///< the same of ports alone
     u32 zero32 = 0;
 };
 static_assert(sizeof(Flow4) == 64);
@@ -94,7 +94,7 @@ inline constexpr auto lb::bpf::fields<lb::model::Flow4> = lb::bpf::describe<lb::
     member("packets", &lb::model::Flow4::packets), member("bytes", &lb::model::Flow4::bytes),
     member("proxy", &lb::model::Flow4::proxy), member("target", &lb::model::Flow4::target),
     member("direction", &lb::model::Flow4::direction), member("tcp_flags", &lb::model::Flow4::tcp_flags),
-    member("zero16", &lb::model::Flow4::zero16), member("zero32", &lb::model::Flow4::zero32));
+    member("port_delta", &lb::model::Flow4::port_delta), member("zero32", &lb::model::Flow4::zero32));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(

@@ -21,6 +21,9 @@ enum class MapType : u32 {
 inline constexpr u32 map_no_prealloc = 1u << 0;
 inline constexpr u32 map_mmapable = 1u << 10;
 
+/// The kernel's numbers (BPF_ANY, BPF_NOEXIST, BPF_EXIST).
+enum class UpdateFlag : u32 { any = 0, no_exist = 1, exist = 2 };
+
 /// All that is needed to create a map.
 struct MapSpec {
     std::string name = {};  ///< at most 15 bytes: [A-Za-z0-9_.]

@@ -1,5 +1,6 @@
-// IP addresses, prefixes and endpoints as values. Addresses are in network order, prefix lengths and ports in host
-// order. Text forms are those of RFC 4291 / RFC 5952 and the usual dotted quad. Pure values; safe from any thread.
+// IP addresses, prefixes and endpoints as values. Addresses are in network order, prefix lengths and ports in
+// host order. Text forms are those of RFC 4291 / RFC 5952 and the usual dotted quad. Pure values; safe from
+// any thread.
 #pragma once
 
 #include <array>
@@ -24,8 +25,8 @@ public:
 
     constexpr bool is_v4() const { return !is_v6_; }
     constexpr bool is_v6() const { return is_v6_; }
-    constexpr be32 v4() const { return v4_; }                           ///< meaningful when is_v4()
-    constexpr const std::array<u8, 16>& v6() const { return v6_; }      ///< meaningful when is_v6()
+    constexpr be32 v4() const { return v4_; }                      ///< meaningful when is_v4()
+    constexpr const std::array<u8, 16>& v6() const { return v6_; } ///< meaningful when is_v6()
     constexpr bool is_loopback() const;
     constexpr u8 bits() const { return is_v6_ ? 128 : 32; }
     std::string text() const;
@@ -50,7 +51,7 @@ constexpr bool IpAddress::is_loopback() const
 /// An address and how many of its leading bits count.
 struct Prefix {
     IpAddress address = {};
-    u8 length = 0;  ///< 0..32 or 0..128
+    u8 length = 0; ///< 0..32 or 0..128
 
     /// Parses `192.0.2.0/24`, or a single address as /32 or /128. Host bits may be set; see network().
     static std::optional<Prefix> parse(std::string_view text);
@@ -77,4 +78,4 @@ struct Endpoint {
     friend constexpr auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
 
-}  // namespace lb
+} // namespace lb

@@ -1,5 +1,6 @@
-// Integers with a width and, where it matters, a byte order. Network-order values are their own types, so that a
-// host-order number never meets a wire field without a visible conversion. Pure values; safe from any thread.
+// Integers with a width and, where it matters, a byte order. Network-order values are their own types, so
+// that a host-order number never meets a wire field without a visible conversion. Pure values; safe from any
+// thread.
 #pragma once
 
 #include <bit>
@@ -51,11 +52,12 @@ using be16 = BigEndian<u16>;
 using be32 = BigEndian<u32>;
 using be64 = BigEndian<u64>;
 
-/// `value` as a `To`, or nothing where it does not fit. The one way to narrow a number that came from outside.
+/// `value` as a `To`, or nothing where it does not fit. The one way to narrow a number that came from
+/// outside.
 template <std::integral To, std::integral From> constexpr std::optional<To> narrow(From value)
 {
     if (!std::in_range<To>(value)) return std::nullopt;
     return static_cast<To>(value);
 }
 
-}  // namespace lb
+} // namespace lb

@@ -1,5 +1,5 @@
-// Errors as values. Layers below return Result<T>; each level may add context on the way up; one message is printed
-// at the top, and its kind decides the exit code. Pure values; safe from any thread.
+// Errors as values. Layers below return Result<T>; each level may add context on the way up; one message is
+// printed at the top, and its kind decides the exit code. Pure values; safe from any thread.
 #pragma once
 
 #include <expected>
@@ -8,7 +8,8 @@
 
 namespace lb {
 
-/// What went wrong, in the terms of the person who has to act. The numbers are the exit codes of the `lb` command.
+/// What went wrong, in the terms of the person who has to act. The numbers are the exit codes of the `lb`
+/// command.
 enum class ErrorKind : int {
     failure = 1,        ///< something that should have worked did not
     usage = 2,          ///< the command line
@@ -38,4 +39,4 @@ inline std::unexpected<Error> context(Error error, const std::string& doing)
     return std::unexpected(std::move(error));
 }
 
-}  // namespace lb
+} // namespace lb

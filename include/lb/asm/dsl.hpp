@@ -1,0 +1,294 @@
+// The typed layer: a Builder with statements on typed values, maps, helpers and packets. This is the header
+// to include.
+//
+//     Dsl b("count", ProgramType::xdp, AttachType::xdp);
+//     Label pass = b.label("pass");
+//     XdpPacket packet(b);
+//     auto [eth, ip] = packet.claim<wire::Ethernet, wire::Ipv4>(pass);
+//     b.jump_if(eth(&wire::Ethernet::type) != wire::ethertype_ipv4, pass);
+//
+// One Dsl makes one Program, on one thread. See Builder for errors and registers.
+#pragma once
+
+#include <initializer_list>
+#include <tuple>
+
+#include "lb/asm/builder.hpp"
+#include "lb/asm/contexts.hpp"
+#include "lb/asm/values.hpp"
+
+namespace lb::bpf {
+
+/// A number in the stack frame: a key of an array, or a value that must be in memory.
+template <Scalar T> class StackVar {
+public:
+    StackVar(Builder& builder, StackRange range) : builder_(&builder), range_(range) {}
+    Field<T> operator()(Loc loc = Loc::current()) const { return {*builder_, fp, range_.off, loc}; }
+    StackRange range() const { return {range_.off, sizeof(T)}; }
+
+private:
+    Builder* builder_;
+    StackRange range_;
+};
+
+/// An argument of a helper: a number, a variable (given up when moved in), a map, or memory.
+class Argument {
+public:
+    template <HostInteger T> Argument(T number) : value_(static_cast<i64>(number)) {}
+    template <Scalar T> Argument(const Var<T>& variable) : value_(variable.reg()) {}
+    template <Scalar T>
+    Argument(Var<T>&& variable) : value_(variable.reg()),
+                                  hold_(std::move(variable).take())
+    {}
+    Argument(Reg reg) : value_(reg) {}
+    Argument(const MapSpec& map) : value_(&map) {}
+    template <class S>
+    Argument(const StackView<S>& memory) : value_(Pointer{fp, memory.offset()}),
+                                           read_(memory.range())
+    {}
+    template <Scalar T>
+    Argument(const StackVar<T>& memory) : value_(Pointer{fp, memory.range().off}),
+                                          read_(memory.range())
+    {}
+    template <class S> Argument(const View<S>& memory) : value_(Pointer{memory.base(), memory.offset()}) {}
+
+private:
+    friend class Dsl;
+    struct Pointer {
+        Reg base;
+        i32 off;
+    };
+    std::variant<i64, Reg, const MapSpec*, Pointer> value_;
+    mutable Hold hold_ = {}; // an initializer_list's elements are const, yet the call takes the register over
+    std::optional<StackRange> read_ = {};
+};
+
+class Dsl : public Builder {
+public:
+    using Builder::Builder;
+    using Builder::call;
+
+    /// A number in a scratch register (r0-r5), which the next call would destroy. Emits `r = x`.
+    template <Scalar T>
+    Var<T> let(std::string_view name, const Operand<std::type_identity_t<T>>& from, Loc loc = Loc::current())
+    {
+        return held<T>(Pool::scratch, name, from, loc);
+    }
+    /// A number in a saved register (r6-r9), which calls keep. Emits `r = x`.
+    template <Scalar T>
+    Var<T> keep(std::string_view name, const Operand<std::type_identity_t<T>>& from, Loc loc = Loc::current())
+    {
+        return held<T>(Pool::saved, name, from, loc);
+    }
+    /// A field's number in host order. Emits a load and `r = beN r`.
+    template <std::unsigned_integral T>
+    Var<T> let_host(std::string_view name, const Field<BigEndian<T>>& from, Loc loc = Loc::current())
+    {
+        Var<T> number(*this, take(Pool::scratch, name, loc));
+        from.load_into(number.reg());
+        emit(to_be(number.reg(), i64{sizeof(T) * 8}), loc);
+        return number;
+    }
+    /// A host-order number of at most 16 bits to network order, as a field takes it. Emits `r = be16 r`.
+    Var<be16> to_network16(Var<u32>&& number, Loc loc = Loc::current())
+    {
+        Hold hold = std::move(number).take();
+        emit(to_be(hold.reg(), 16), loc);
+        return Var<be16>(*this, std::move(hold));
+    }
+    /// The same bits as an unsigned number, as a checksum or a hash takes them. Emits nothing.
+    template <std::unsigned_integral T> Var<T> bits(Var<BigEndian<T>>&& value)
+    {
+        return Var<T>(*this, std::move(value).take());
+    }
+    /// A wire field's bits, unconverted, widened to T. Emits a load.
+    template <std::unsigned_integral T, std::unsigned_integral U>
+    requires(sizeof(U) <= sizeof(T)) Var<T> let_bits(std::string_view name, const Field<BigEndian<U>>& from,
+                                                     Loc loc = Loc::current())
+    {
+        Var<T> number(*this, take(Pool::scratch, name, loc));
+        from.load_into(number.reg());
+        return number;
+    }
+
+    /// A struct in the frame; its bytes are undefined until they are written.
+    template <class S> StackView<S> stack(std::string_view name, Loc loc = Loc::current())
+    {
+        return {*this, reserve_stack(sizeof(S), name, loc)};
+    }
+    /// A number in the frame.
+    template <Scalar T> StackVar<T> local(std::string_view name, Loc loc = Loc::current())
+    {
+        return {*this, reserve_stack(sizeof(T), name, loc)};
+    }
+
+    /// Emits moves into r1.., `call helper`; the result is lent in r0.
+    template <Scalar R>
+    Var<R> call(Helper helper, std::initializer_list<Argument> arguments, std::string_view name,
+                Loc loc = Loc::current())
+    {
+        call_with(helper, arguments, loc);
+        return Var<R>(*this, take(r0, name, loc));
+    }
+    /// The same where nobody wants the result.
+    void call(Helper helper, std::initializer_list<Argument> arguments, Loc loc = Loc::current())
+    {
+        call_with(helper, arguments, loc);
+    }
+
+    /// The value of `key`, in a saved register; never null. Emits `r0 = lookup(map, key); if r0 == 0 goto
+    /// if_null`.
+    template <class K, class V, class Key>
+    View<V> lookup(const Map<K, V>& map, const Key& key, Label if_null, Loc loc = Loc::current())
+    {
+        static_assert(is_key<K, Key>, "the key is not of this map's key type");
+        find(map, key, if_null, loc);
+        Hold hold = take(Pool::saved, map.name, loc);
+        emit(mov64(hold.reg(), r0), loc);
+        return in(std::move(hold), V{});
+    }
+    /// The same, left in r0 until the next call.
+    template <class K, class V, class Key>
+    View<V> lookup_brief(const Map<K, V>& map, const Key& key, Label if_null, Loc loc = Loc::current())
+    {
+        static_assert(is_key<K, Key>, "the key is not of this map's key type");
+        find(map, key, if_null, loc);
+        return in(take(r0, map.name, loc), V{});
+    }
+    /// Emits `r0 = update(map, key, value, flags)`; 0 or a negative errno.
+    template <class K, class V, class Key, class Value>
+    Var<i64> update(const Map<K, V>& map, const Key& key, const Value& value, UpdateFlag flag,
+                    Loc loc = Loc::current())
+    {
+        static_assert(is_key<K, Key> && is_key<V, Value>, "key or value are not of this map's types");
+        return call<i64>(Helper::map_update_elem, {map, key, value, static_cast<u32>(flag)}, "update result",
+                         loc);
+    }
+    /// Emits `delete(map, key)`.
+    template <class K, class V, class Key>
+    void remove(const Map<K, V>& map, const Key& key, Loc loc = Loc::current())
+    {
+        static_assert(is_key<K, Key>, "the key is not of this map's key type");
+        call_with(Helper::map_delete_elem, {map, key}, loc);
+    }
+
+    /// A view of what a register points at; the register goes with it. For pointers that a helper or ctx
+    /// gave.
+    template <class S> View<S> in(Hold&& hold, const S&)
+    {
+        const Reg base = hold.reg();
+        return View<S>(*this, base, 0, std::move(hold));
+    }
+
+private:
+    template <class K, class Key>
+    static constexpr bool is_key = [] {
+        if constexpr (Scalar<K>)
+            return std::is_same_v<Key, StackVar<K>>;
+        else
+            return std::is_same_v<Key, StackView<K>>;
+    }();
+
+    template <Scalar T> Var<T> held(Pool pool, std::string_view name, Operand<T> from, Loc loc)
+    {
+        Var<T> variable(*this, take(pool, name, loc));
+        from.where = loc;
+        variable = from;
+        return variable;
+    }
+    template <class Key> void find(const MapSpec& map, const Key& key, Label if_null, Loc loc)
+    {
+        call_with(Helper::map_lookup_elem, {map, key}, loc);
+        jump_if({.op = Jmp::eq, .w32 = false, .left = r0, .right = i64{0}}, if_null, loc);
+    }
+    void call_with(Helper helper, std::initializer_list<Argument> arguments, Loc loc);
+};
+
+/// The bounds of a packet: `data` and `data_end` in saved registers. The only source of header views, and
+/// every one of them is bounds-checked, so an unchecked access to a packet cannot be written (except by
+/// emit()).
+class PacketBounds {
+public:
+    /// Consecutive headers from the packet's start. Emits `if data + sizes > data_end goto too_short`.
+    template <class... H> std::tuple<View<H>...> claim(Label too_short, Loc loc = Loc::current())
+    {
+        check((u32{0} + ... + u32{sizeof(H)}), too_short, loc);
+        u32 off = 0;
+        return {View<H>(b_, data_.reg(), static_cast<i32>(std::exchange(off, off + u32{sizeof(H)})))...};
+    }
+    /// One header at a distance that is known now. Emits the same check.
+    template <class H> View<H> claim_at(u32 off, Label too_short, Loc loc = Loc::current())
+    {
+        check(off + u32{sizeof(H)}, too_short, loc);
+        return View<H>(b_, data_.reg(), static_cast<i32>(off));
+    }
+    /// Bytes from data to data_end (for a non-linear skb or XDP frags: of the first part). Emits `r = end -
+    /// data`.
+    Var<u64> length(std::string_view name, Loc loc = Loc::current());
+    /// Gives data_end's register back once no more is claimed.
+    void release_end() { end_.release(); }
+    Reg data() const { return data_.reg(); }
+
+protected:
+    PacketBounds(Dsl& b, Loc loc);
+    void load(Reg ctx, u32 data_off, u32 end_off, Loc loc);
+    void check(u32 bytes, Label too_short, Loc loc);
+
+    Dsl& b_;
+    Hold data_, end_;
+};
+
+/// The packet of an XDP program. Make it first in the entry function: it reads r1.
+class XdpPacket : public PacketBounds {
+public:
+    explicit XdpPacket(Dsl& b, Loc loc = Loc::current());
+};
+
+/// The packet of a TC program. Keeps ctx, which the skb helpers take.
+class SkbPacket : public PacketBounds {
+public:
+    explicit SkbPacket(Dsl& b, Loc loc = Loc::current());
+    /// Sees to it that this many bytes are linear where the packet has them. Emits a compare and, past it,
+    /// `call bpf_skb_pull_data` and a reload of the pointers.
+    void pull(u32 bytes, Loc loc = Loc::current());
+    const View<SkBuff>& context() const { return ctx_; }
+
+private:
+    View<SkBuff> ctx_;
+};
+
+/// The ways out of a program: each has a reason and a verdict, and there are no others. Jump to label(reason)
+/// from anywhere; emit() writes all that were used: `reason -> r6, verdict -> r7`, then one common end that
+/// counts.
+class Exits {
+public:
+    explicit Exits(Dsl& b) : b_(b) {}
+    /// The label of this way out; declared by its first use.
+    Label to(u32 reason, std::string_view name, i32 verdict, Loc loc = Loc::current());
+    /// Emits every way out that was used; `count(Var<u32>& reason)` emits the counting.
+    template <std::invocable<Var<u32>&> F> void emit(F&& count, Loc loc = Loc::current())
+    {
+        const Label end = b_.label("end", loc);
+        Var<u32> reason(b_, b_.take(Pool::saved, "reason", loc));
+        Var<i32> verdict(b_, b_.take(Pool::saved, "verdict", loc));
+        emit_each(reason.reg(), verdict.reg(), end, loc);
+        b_.bind(end, loc);
+        b_.note("count the reason and leave");
+        count(reason);
+        b_.emit(mov64(r0, verdict.reg()), loc);
+        b_.exit(loc);
+    }
+
+private:
+    struct Way {
+        ExitInfo info;
+        Label label;
+        Loc loc;
+    };
+    void emit_each(Reg reason, Reg verdict, Label end, Loc loc);
+
+    Dsl& b_;
+    std::vector<Way> ways_ = {};
+};
+
+} // namespace lb::bpf

@@ -1,0 +1,252 @@
+// Typed handles on what a program works with: Var (a number in a register), Field (a member in memory), View
+// (a struct in memory). They own their register for one C++ scope and emit one to four instructions per
+// statement; widths, offsets and byte orders come from the C++ types, so mixing them up does not compile. Not
+// to be shared by threads.
+#pragma once
+
+#include <type_traits>
+
+#include "lb/asm/builder.hpp"
+#include "lb/asm/fields.hpp"
+
+namespace lb::bpf {
+
+template <class T>
+concept WireInteger = std::same_as<T, be16> || std::same_as<T, be32> || std::same_as<T, be64>;
+template <class T>
+concept HostInteger = std::integral<T> && !std::same_as<T, bool>;
+template <class T>
+concept Scalar = WireInteger<T> || HostInteger<T> || std::is_enum_v<T>;
+/// Arithmetic needs a whole register half: on 8 and 16 bits, carries would be left above the type's width.
+template <class T>
+concept Arithmetic = HostInteger<T> && sizeof(T) >= 4;
+
+template <Scalar T> class Var;
+template <Scalar T> class Field;
+
+/// The number that a register holds for this constant: unsigned types zero-extended, signed ones
+/// sign-extended.
+template <Scalar T> constexpr i64 constant(T value)
+{
+    if constexpr (WireInteger<T>)
+        return static_cast<i64>(value.raw);
+    else
+        return static_cast<i64>(value);
+}
+template <Scalar T> constexpr bool is_half = sizeof(T) <= 4;
+
+namespace detail {
+template <class T> constexpr bool is_signed_scalar()
+{
+    if constexpr (HostInteger<T>)
+        return std::is_signed_v<T>;
+    else
+        return false;
+}
+} // namespace detail
+
+/// A right-hand side: a constant, a variable, or a member that is loaded first. Captures the caller's line.
+template <Scalar T> struct Operand {
+    std::variant<i64, Reg, Place> value;
+    Loc where;
+
+    Operand(T number, Loc loc = Loc::current()) : value(constant(number)), where(loc) {}
+    /// Any integer literal for an integer type; it is range-checked when it is emitted.
+    template <HostInteger U>
+    requires(HostInteger<T> && !std::same_as<U, T>) Operand(U number, Loc loc = Loc::current())
+        : value(static_cast<i64>(number)),
+          where(loc)
+    {}
+    /// A variable of the type, or of a narrower unsigned one (registers hold those zero-extended).
+    template <Scalar U>
+    requires(std::same_as<U, T> ||
+             (HostInteger<T> && HostInteger<U> && std::is_unsigned_v<U> && sizeof(U) < sizeof(T)))
+        Operand(const Var<U>& variable, Loc loc = Loc::current());
+    template <Scalar U>
+    requires(std::same_as<U, T> ||
+             (HostInteger<T> && HostInteger<U> && std::is_unsigned_v<U> && sizeof(U) < sizeof(T)))
+        Operand(const Field<U>& member, Loc loc = Loc::current());
+};
+
+/// A T in one register, named, owned for a scope. Narrower types are held zero-extended.
+template <Scalar T> class Var {
+public:
+    Var(Builder& builder, Hold hold) : builder_(&builder), hold_(std::move(hold)) {}
+    Var(Var&&) noexcept = default;
+    Var& operator=(const Var&) = delete; // write x = y.value(): a plain copy could not carry its line
+
+    Reg reg() const { return hold_.reg(); }
+    Operand<T> value(Loc loc = Loc::current()) const { return Operand<T>(*this, loc); }
+    /// Gives the register back before the end of the scope.
+    void release() { hold_.release(); }
+    Hold take() && { return std::move(hold_); }
+
+    /// Emits `r = x`.
+    Var& operator=(const Operand<T>& from);
+    /// Emits `r += x`; so do the others of their kind.
+    Var& operator+=(const Operand<T>& by) requires Arithmetic<T> { return alu(Alu::add, by); }
+    Var& operator-=(const Operand<T>& by) requires Arithmetic<T> { return alu(Alu::sub, by); }
+    Var& operator*=(const Operand<T>& by) requires Arithmetic<T> { return alu(Alu::mul, by); }
+    Var& operator/=(const Operand<T>& by) requires(Arithmetic<T>&& std::is_unsigned_v<T>)
+    {
+        return alu(Alu::div, by);
+    }
+    Var& operator%=(const Operand<T>& by) requires(Arithmetic<T>&& std::is_unsigned_v<T>)
+    {
+        return alu(Alu::mod, by);
+    }
+    Var& operator<<=(const Operand<T>& by) requires Arithmetic<T> { return alu(Alu::lsh, by); }
+    Var& operator>>=(const Operand<T>& by) requires(HostInteger<T>&& std::is_unsigned_v<T>)
+    {
+        return alu(Alu::rsh, by);
+    }
+    Var& operator>>=(const Operand<T>& by) requires(Arithmetic<T>&& std::is_signed_v<T>)
+    {
+        return alu(Alu::arsh, by);
+    }
+    Var& operator&=(const Operand<T>& by) { return alu(Alu::and_, by); }
+    Var& operator|=(const Operand<T>& by) { return alu(Alu::or_, by); }
+    Var& operator^=(const Operand<T>& by) { return alu(Alu::xor_, by); }
+
+    Cond operator==(const Operand<T>& to) const { return compare(Jmp::eq, to); }
+    Cond operator!=(const Operand<T>& to) const { return compare(Jmp::ne, to); }
+    Cond operator>(const Operand<T>& to) const requires HostInteger<T>
+    {
+        return compare(order(Jmp::gt, Jmp::sgt), to);
+    }
+    Cond operator>=(const Operand<T>& to) const requires HostInteger<T>
+    {
+        return compare(order(Jmp::ge, Jmp::sge), to);
+    }
+    Cond operator<(const Operand<T>& to) const requires HostInteger<T>
+    {
+        return compare(order(Jmp::lt, Jmp::slt), to);
+    }
+    Cond operator<=(const Operand<T>& to) const requires HostInteger<T>
+    {
+        return compare(order(Jmp::le, Jmp::sle), to);
+    }
+    /// Any of these bits is set.
+    Cond has(T mask) const { return {Jmp::set, is_half<T>, reg(), constant(mask)}; }
+
+private:
+    static constexpr Jmp order(Jmp is_unsigned, Jmp is_signed)
+    {
+        return detail::is_signed_scalar<T>() ? is_signed : is_unsigned;
+    }
+    Cond compare(Jmp op, const Operand<T>& to) const;
+    Var& alu(Alu op, const Operand<T>& by);
+
+    Builder* builder_;
+    Hold hold_;
+};
+
+/// A member in memory: an lvalue T at a constant distance from a register. Captures the line where it was
+/// named.
+template <Scalar T> class Field {
+public:
+    Field(Builder& builder, Reg base, i32 off, Loc loc)
+        : builder_(&builder),
+          base_(base),
+          off_(off),
+          where_(loc)
+    {}
+    Field(const Field&) = default;
+
+    /// Emits a load and a store: memory to memory of one type.
+    const Field& operator=(const Field& from) const
+    {
+        copy(from);
+        return *this;
+    }
+    const Field& operator=(const Var<T>& from) const
+    {
+        store(from.reg());
+        return *this;
+    }
+    /// Emits `*(uN *)(base + off) = constant`.
+    const Field& operator=(T number) const;
+
+    Cond operator==(T to) const { return compare(Jmp::eq, to); }
+    Cond operator!=(T to) const { return compare(Jmp::ne, to); }
+    Cond operator>(T to) const requires(HostInteger<T>&& std::is_unsigned_v<T>)
+    {
+        return compare(Jmp::gt, to);
+    }
+    Cond operator>=(T to) const requires(HostInteger<T>&& std::is_unsigned_v<T>)
+    {
+        return compare(Jmp::ge, to);
+    }
+    Cond operator<(T to) const requires(HostInteger<T>&& std::is_unsigned_v<T>)
+    {
+        return compare(Jmp::lt, to);
+    }
+    Cond operator<=(T to) const requires(HostInteger<T>&& std::is_unsigned_v<T>)
+    {
+        return compare(Jmp::le, to);
+    }
+    Cond operator==(const Var<T>& to) const { return {Jmp::eq, is_half<T>, place(), to.reg()}; }
+    Cond operator!=(const Var<T>& to) const { return {Jmp::ne, is_half<T>, place(), to.reg()}; }
+    /// Any of these bits is set.
+    Cond has(T mask) const { return compare(Jmp::set, mask); }
+
+    /// Emits `r = *(uN *)(base + off)`; the rest of the register becomes 0.
+    void load_into(Reg reg) const;
+    /// Emits `*(uN *)(base + off) = r`.
+    void store(Reg reg) const;
+    /// Emits `lock *(uN *)(base + off) += x`: right on any number of CPUs.
+    void atomic_add(const Operand<T>& by) const requires(Arithmetic<T>);
+    /// Emits load, add, store: only for memory that this CPU alone writes.
+    void add(const Operand<T>& by) const requires(Arithmetic<T>);
+
+    Place place() const { return {base_, off_, width_for<sizeof(T)>}; }
+    Loc where() const { return where_; }
+
+private:
+    Cond compare(Jmp op, T to) const { return {op, is_half<T>, place(), constant(to)}; }
+    void copy(const Field& from) const;
+
+    Builder* builder_;
+    Reg base_;
+    i32 off_;
+    Loc where_;
+};
+
+/// A struct in memory, at a constant distance from a register that the view may own.
+template <class S> class View {
+public:
+    using Struct = S;
+    View(Builder& builder, Reg base, i32 off, Hold owned = {})
+        : builder_(&builder),
+          base_(base),
+          off_(off),
+          owned_(std::move(owned))
+    {}
+    template <Scalar M> Field<M> operator()(M S::*member, Loc loc = Loc::current()) const
+    {
+        return {*builder_, base_, off_ + static_cast<i32>(offset_of(member)), loc};
+    }
+    Reg base() const { return base_; }
+    i32 offset() const { return off_; }
+    void release() { owned_.release(); }
+
+private:
+    Builder* builder_;
+    Reg base_;
+    i32 off_;
+    Hold owned_;
+};
+
+/// A struct in the stack frame.
+template <class S> class StackView : public View<S> {
+public:
+    StackView(Builder& builder, StackRange range) : View<S>(builder, fp, range.off), range_(range) {}
+    StackRange range() const { return {range_.off, sizeof(S)}; }
+
+private:
+    StackRange range_;
+};
+
+} // namespace lb::bpf
+
+#include "lb/asm/values_impl.hpp" // IWYU pragma: export

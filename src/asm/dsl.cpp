@@ -1,0 +1,118 @@
+#include "lb/asm/dsl.hpp"
+
+namespace lb::bpf {
+
+void Dsl::call_with(Helper helper, std::initializer_list<Argument> arguments, Loc loc)
+{
+    u8 next = 1;
+    for (const Argument& argument : arguments) {
+        const Reg to{next++};
+        if (const auto* number = std::get_if<i64>(&argument.value_))
+            load_constant(to, *number, loc);
+        else if (const auto* map = std::get_if<const MapSpec*>(&argument.value_))
+            load_map(to, **map, loc);
+        else if (const auto* from = std::get_if<Reg>(&argument.value_)) {
+            if (from->index >= 1 && from->index < to.index)
+                fail(Errc::argument_clobbered,
+                     "argument " + std::to_string(to.index) + " lives in r" + std::to_string(from->index) +
+                         ", which an earlier argument has overwritten",
+                     loc);
+            if (*from != to) emit(mov64(to, *from), loc);
+        } else {
+            const auto& pointer = std::get<Argument::Pointer>(argument.value_);
+            emit(mov64(to, pointer.base), loc);
+            if (pointer.off != 0) emit(alu64(Alu::add, to, i64{pointer.off}), loc);
+        }
+    }
+    for (const Argument& argument : arguments) argument.hold_.release();
+    Builder::call(helper, loc);
+    for (const Argument& argument : arguments)
+        if (argument.read_) reads_stack(*argument.read_);
+}
+
+PacketBounds::PacketBounds(Dsl& b, Loc loc)
+    : b_(b),
+      data_(b.take(Pool::saved, "data", loc)),
+      end_(b.take(Pool::saved, "data_end", loc))
+{}
+
+void PacketBounds::load(Reg ctx, u32 data_off, u32 end_off, Loc loc)
+{
+    b_.emit(bpf::load(Width::w32, data_.reg(), ctx, b_.off16(data_off, loc)), loc);
+    b_.emit(bpf::load(Width::w32, end_.reg(), ctx, b_.off16(end_off, loc)), loc);
+}
+
+void PacketBounds::check(u32 bytes, Label too_short, Loc loc)
+{
+    const Hold bound = b_.take(Pool::scratch, "bound", loc);
+    b_.emit(mov64(bound.reg(), data_.reg()), loc);
+    b_.emit(alu64(Alu::add, bound.reg(), i64{bytes}), loc);
+    b_.jump_if({.op = Jmp::gt, .w32 = false, .left = bound.reg(), .right = end_.reg()}, too_short, loc);
+}
+
+Var<u64> PacketBounds::length(std::string_view name, Loc loc)
+{
+    Var<u64> result(b_, b_.take(Pool::scratch, name, loc));
+    b_.emit(mov64(result.reg(), end_.reg()), loc);
+    b_.emit(alu64(Alu::sub, result.reg(), data_.reg()), loc);
+    return result;
+}
+
+XdpPacket::XdpPacket(Dsl& b, Loc loc) : PacketBounds(b, loc)
+{
+    if (b.type() != ProgramType::xdp)
+        b.fail(Errc::not_this_program, "XdpPacket in a program that is not XDP", loc);
+    load(r1, offset_of(&XdpMd::data), offset_of(&XdpMd::data_end), loc);
+    b.release_context();
+}
+
+SkbPacket::SkbPacket(Dsl& b, Loc loc)
+    : PacketBounds(b, loc),
+      ctx_(b.in(b.take(Pool::saved, "ctx", loc), SkBuff{}))
+{
+    if (b.type() != ProgramType::sched_cls)
+        b.fail(Errc::not_this_program, "SkbPacket in a program that is not TC", loc);
+    b.emit(mov64(ctx_.base(), r1), loc);
+    load(ctx_.base(), offset_of(&SkBuff::data), offset_of(&SkBuff::data_end), loc);
+    b.release_context();
+}
+
+void SkbPacket::pull(u32 bytes, Loc loc)
+{
+    const Label linear = b_.label("linear", loc);
+    {
+        const Hold bound = b_.take(Pool::scratch, "bound", loc);
+        b_.emit(mov64(bound.reg(), data_.reg()), loc);
+        b_.emit(alu64(Alu::add, bound.reg(), i64{bytes}), loc);
+        b_.jump_if({.op = Jmp::le, .w32 = false, .left = bound.reg(), .right = end_.reg()}, linear, loc);
+    }
+    // A packet shorter than that makes the helper fail and stays as it is: the claim that follows decides.
+    b_.call(Helper::skb_pull_data, {ctx_, bytes}, loc);
+    load(ctx_.base(), offset_of(&SkBuff::data), offset_of(&SkBuff::data_end), loc);
+    b_.bind(linear, loc);
+}
+
+Label Exits::to(u32 reason, std::string_view name, i32 verdict, Loc loc)
+{
+    for (const Way& way : ways_)
+        if (way.info.reason == reason) return way.label;
+    ways_.push_back({.info = {.reason = reason, .name = std::string(name), .verdict = verdict},
+                     .label = b_.label(std::string(name), loc),
+                     .loc = loc});
+    return ways_.back().label;
+}
+
+void Exits::emit_each(Reg reason, Reg verdict, Label end, Loc loc)
+{
+    for (std::size_t i = 0; i < ways_.size(); ++i) {
+        const Way& way = ways_[i];
+        b_.note("exit: " + way.info.name);
+        b_.bind(way.label, way.loc);
+        b_.emit(mov64(reason, i64{way.info.reason}), loc);
+        b_.emit(mov64(verdict, i64{way.info.verdict}), loc);
+        if (i + 1 < ways_.size()) b_.jump(end, loc);
+        b_.record_exit(way.info);
+    }
+}
+
+} // namespace lb::bpf
