@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "lb/asm/disasm.hpp"
 #include "lb/asm/encode.hpp"
@@ -60,17 +61,20 @@ private:
         return found == by_slot.end() ? nullptr : found->second;
     }
 
+    /// Numbers, by slot, the instructions that a jump leads to.
     void number_labels()
     {
+        std::set<i64> starts, targets;
         for (u32 slot = 0; slot < program_.code.size();) {
             const auto insn = decode_one(std::span(program_.code).subspan(slot));
-            const auto target = insn ? jump_target(*insn, slot) : std::nullopt;
-            if (target && *target >= 0 && *target < static_cast<i64>(program_.code.size()))
-                labels_[*target] = 0;
+            starts.insert(slot);
+            if (const auto target = insn ? jump_target(*insn, slot) : std::nullopt) targets.insert(*target);
             slot += insn ? slots(*insn) : 1;
         }
         u32 number = 0;
-        for (auto& [slot, label] : labels_) label = ++number;
+        for (const i64 target : targets) {
+            if (starts.contains(target)) labels_[target] = ++number;
+        }
     }
 
     void put_function(u32 slot)
@@ -152,8 +156,10 @@ private:
             return function ? function->name : "";
         }
         const auto target = jump_target(insn, slot);
-        const auto label = target ? labels_.find(*target) : labels_.end();
-        return label == labels_.end() ? "" : "L" + std::to_string(label->second);
+        if (!target || !options_.labels) return "";
+        const auto label = labels_.find(*target);
+        if (label != labels_.end()) return "L" + std::to_string(label->second);
+        return "slot " + std::to_string(*target) + ", where no instruction starts";
     }
 
     const Program& program_;
