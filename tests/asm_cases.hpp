@@ -145,7 +145,7 @@ inline constexpr TextCase text_cases[] = {
     {go_long(1), "gotol pc+1"},
     {may_goto(1), "may_goto pc+1"},
     {call_helper(7), "call bpf_get_prandom_u32#7"},
-    {call_local(2), "call pc+2"},
+    {call_local(3), "call pc+3"},
     {call_kfunc(1234), "call kernel-function#1234"},
     {exit(), "exit"},
     // ld_imm64
