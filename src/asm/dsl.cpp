@@ -102,6 +102,13 @@ Label Exits::to(u32 reason, std::string_view name, i32 verdict, Loc loc)
     return ways_.back().label;
 }
 
+void Exits::leave(u32 reason, std::string_view name, i32 verdict, Loc loc)
+{
+    b_.emit(mov64(r0, i64{verdict}), loc);
+    b_.exit(loc);
+    b_.record_exit({.reason = reason, .name = std::string(name), .verdict = verdict});
+}
+
 void Exits::emit_each(Reg reason, Reg verdict, Label end, Loc loc)
 {
     for (std::size_t i = 0; i < ways_.size(); ++i) {

@@ -25,12 +25,12 @@ u8 mask_byte(u32 prefix_length, std::size_t index)
     return static_cast<u8>(0xff00u >> bits);
 }
 
-}  // namespace
+} // namespace
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text)
 {
     const std::string terminated(text);
-    if (text.size() != std::strlen(terminated.c_str())) return std::nullopt;  // an embedded NUL
+    if (text.size() != std::strlen(terminated.c_str())) return std::nullopt; // an embedded NUL
     in_addr v4{};
     if (inet_pton(AF_INET, terminated.c_str(), &v4) == 1) return IpAddress(be32::from_raw(v4.s_addr));
     std::array<u8, 16> v6{};
@@ -64,7 +64,8 @@ Prefix Prefix::network() const
         return {IpAddress(be32(address.v4().host() & mask)), length};
     }
     auto bytes = address.v6();
-    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<u8>(bytes[i] & mask_byte(length, i));
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<u8>(bytes[i] & mask_byte(length, i));
     return {IpAddress(bytes), length};
 }
 
@@ -94,4 +95,4 @@ std::string Endpoint::text() const
     return (ip.is_v6() ? "[" + ip.text() + "]" : ip.text()) + ":" + std::to_string(port);
 }
 
-}  // namespace lb
+} // namespace lb

@@ -33,6 +33,7 @@ enum class Outcome : u8 { pass, drop };
     X(reply_forwarded, egress, pass, "translated back toward the client")                                            \
     X(egress_not_ipv4, egress, pass, "not an IPv4 frame")                                                            \
     X(egress_truncated, egress, pass, "too short for its headers")                                                   \
+    X(egress_bad_header, egress, pass, "IPv4 header with a wrong version, header length or total length")            \
     X(egress_ip_options, egress, pass, "IPv4 options, which this version does not translate")                        \
     X(egress_fragment, egress, pass, "an IPv4 fragment, which this version does not translate")                      \
     X(egress_other_protocol, egress, pass, "neither TCP nor UDP")                                                    \

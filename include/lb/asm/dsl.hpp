@@ -155,6 +155,25 @@ public:
         find(map, key, if_null, loc);
         return in(take(r0, map.name, loc), V{});
     }
+    /// The same, put where `found` points, in whose register later code expects it from several paths.
+    template <class K, class V, class Key>
+    void lookup_to(const View<V>& found, const Map<K, V>& map, const Key& key, Label if_null, Loc loc = Loc::current())
+    {
+        static_assert(is_key<K, Key>, "the key is not of this map's key type");
+        find(map, key, if_null, loc);
+        emit(mov64(found.base(), r0), loc);
+    }
+    /// Makes `view` show this struct of the frame from here on.
+    template <class S> void point(const View<S>& view, const StackView<S>& at, Loc loc = Loc::current())
+    {
+        emit(mov64(view.base(), fp), loc);
+        emit(alu64(Alu::add, view.base(), i64{at.offset()}), loc);
+    }
+    /// A view in a saved register that points nowhere yet: lookup_to() and point() set it.
+    template <class S> View<S> pointer(std::string_view name, Loc loc = Loc::current())
+    {
+        return in(take(Pool::saved, name, loc), S{});
+    }
     /// Emits `r0 = update(map, key, value, flags)`; 0 or a negative errno.
     template <class K, class V, class Key, class Value>
     Var<i64> update(const Map<K, V>& map, const Key& key, const Value& value, UpdateFlag flag,
@@ -278,6 +297,9 @@ public:
         b_.emit(mov64(r0, verdict.reg()), loc);
         b_.exit(loc);
     }
+
+    /// A way out at this place that is counted by the code before it. Emits `r0 = verdict; exit`.
+    void leave(u32 reason, std::string_view name, i32 verdict, Loc loc = Loc::current());
 
 private:
     struct Way {

@@ -212,29 +212,39 @@ private:
     Loc where_;
 };
 
-/// A struct in memory, at a constant distance from a register that the view may own.
-template <class S> class View {
+/// Memory at a constant distance from a register, which is owned or somebody else's.
+class Memory {
 public:
-    using Struct = S;
-    View(Builder& builder, Reg base, i32 off, Hold owned = {})
-        : builder_(&builder),
-          base_(base),
-          off_(off),
-          owned_(std::move(owned))
-    {}
-    template <Scalar M> Field<M> operator()(M S::*member, Loc loc = Loc::current()) const
+    Memory(Builder& builder, Reg base, i32 off, Hold owned)
+        : builder_(&builder), base_(base), off_(off), owned_(std::move(owned))
     {
-        return {*builder_, base_, off_ + static_cast<i32>(offset_of(member)), loc};
     }
     Reg base() const { return base_; }
     i32 offset() const { return off_; }
     void release() { owned_.release(); }
 
-private:
+protected:
     Builder* builder_;
     Reg base_;
     i32 off_;
     Hold owned_;
+};
+
+/// A struct in memory.
+template <class S> class View : public Memory {
+public:
+    View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned)) {}
+    template <Scalar M> Field<M> operator()(M S::*member, Loc loc = Loc::current()) const
+    {
+        return {*builder_, base_, off_ + static_cast<i32>(offset_of(member)), loc};
+    }
+};
+
+/// A plain number in memory, as the value of a map.
+template <Scalar S> class View<S> : public Memory {
+public:
+    View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned)) {}
+    Field<S> value(Loc loc = Loc::current()) const { return {*builder_, base_, off_, loc}; }
 };
 
 /// A struct in the stack frame.

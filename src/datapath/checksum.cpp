@@ -1,0 +1,41 @@
+#include "datapath/checksum.hpp"
+
+namespace lb::datapath {
+
+using namespace bpf;
+
+namespace {
+
+// sum = (sum & 0xffff) + (sum >> 16)
+void fold_once(Dsl& b, Var<u64>& sum)
+{
+    auto high = b.let<u64>("high", sum);
+    high >>= 16;
+    sum &= 0xffff;
+    sum += high;
+}
+
+}  // namespace
+
+void fold_sum(Dsl& b, Var<u64>& sum)
+{
+    for (int fold = 0; fold < 3; ++fold) fold_once(b, sum);  // 35 bits -> 20 -> 17 -> 16
+}
+
+void apply_delta(Dsl& b, const Field<be16>& check, const Field<u16>& delta, bool zero_is_none)
+{
+    const Label done = b.label("no checksum");
+    auto sum = b.let_bits<u64>("sum", check);
+    if (zero_is_none) b.jump_if(sum == 0, done);  // RFC 768: the sender made none
+    sum ^= 0xffff;
+    sum += delta;
+    fold_once(b, sum);  // two 16-bit numbers need one fold
+    sum ^= 0xffff;
+    if (zero_is_none) {
+        b.if_(sum == 0, [&] { sum = 0xffff; });
+    }
+    check.store(sum.reg());
+    b.bind(done);
+}
+
+}  // namespace lb::datapath

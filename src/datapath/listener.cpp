@@ -1,0 +1,122 @@
+#include "datapath/listener.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "datapath/generate.hpp"
+
+namespace lb::datapath {
+
+using namespace bpf;
+using model::PlanListener;
+
+namespace {
+
+// The ports of a protocol's listeners as they are loaded, sorted by that number.
+std::vector<be16> ports_of(const model::Plan& plan, u8 protocol)
+{
+    std::vector<be16> ports;
+    for (const auto& listener : plan.listeners)
+        if (static_cast<u8>(listener.protocol) == protocol) ports.emplace_back(listener.port);
+    std::ranges::sort(ports, {}, &be16::raw);
+    const auto repeated = std::ranges::unique(ports);
+    ports.erase(repeated.begin(), repeated.end());
+    return ports;
+}
+
+// A few compares in a row cost less than the jumps of a tree.
+constexpr std::size_t linear_ports_max = 4;
+
+// Emits `if port is ports[i] goto where(i)` as a tree of compares; falls through where it is none of them.
+template <class Where> void choose_port(Dsl& b, const Var<u16>& port, std::span<const be16> ports, const Where& where)
+{
+    if (ports.size() <= linear_ports_max) {
+        for (const be16 each : ports) b.jump_if(port == each.raw, where(each));
+        return;
+    }
+    const auto middle = ports.size() / 2;
+    const Label upper = b.label("upper ports"), none = b.label("none of the ports");
+    b.jump_if(port >= ports[middle].raw, upper);
+    choose_port(b, port, ports.first(middle), where);
+    b.jump(none);
+    b.bind(upper);
+    choose_port(b, port, ports.subspan(middle), where);
+    b.bind(none);
+}
+
+// Emits one listener's test; goes to `matched` with its proxy, falls through where it does not match.
+template <class L4>
+void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener, const Maps& maps,
+                  const Headers<L4>& headers, const NewFlowFrame& frame, const StackVar<u32>& ifindex, Label matched)
+{
+    const Label next = b.label("next listener");
+    if (!listener.interfaces.empty()) {
+        const Label here = b.label("its interface");
+        auto arrived = b.let<u32>("ifindex", ifindex());
+        for (const auto& name : listener.interfaces)
+            b.jump_if_symbol(Jmp::eq, arrived.reg(), ifindex_symbol(name), here, Loc::current());
+        b.jump(next);
+        b.bind(here);
+    }
+    if (listener.kind == model::AddressKind::given)
+        b.jump_if(headers.ip(&wire::Ipv4::daddr) != listener.address, next);
+    if (listener.kind == model::AddressKind::own) {
+        frame.address() = headers.ip(&wire::Ipv4::daddr);
+        b.lookup_brief(maps.own_addresses, frame.address, next).release();
+    }
+    const auto proxy = std::ranges::find(plan.proxies, listener.proxy, &model::PlanProxy::id);
+    frame.route(&model::RouteKey4::proxy) = listener.proxy;
+    frame.group() = proxy->default_group;
+    b.jump(matched);
+    b.bind(next);
+}
+
+}  // namespace
+
+bool compares_interfaces(const model::Plan& plan)
+{
+    return std::ranges::any_of(plan.listeners, [](const PlanListener& each) { return !each.interfaces.empty(); });
+}
+
+template <class L4> void gate_port(Dsl& b, const model::Plan& plan, const Headers<L4>& headers, Ways& ways)
+{
+    const Label listening = b.label("listening");
+    auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
+    const auto ports = ports_of(plan, protocol_number<L4>);
+    if (ports.size() == 1) return b.jump_if(port != ports.front().raw, ways.to(model::Reason::no_listener));
+    choose_port(b, port, ports, [&](be16) { return listening; });
+    b.jump(ways.to(model::Reason::no_listener));
+    b.bind(listening);
+}
+template void gate_port(Dsl&, const model::Plan&, const Headers<wire::Tcp>&, Ways&);
+template void gate_port(Dsl&, const model::Plan&, const Headers<wire::Udp>&, Ways&);
+
+template <class L4>
+void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Headers<L4>& headers,
+                    const NewFlowFrame& frame, const StackVar<u32>& ifindex, Ways& ways, Label matched)
+{
+    const auto ports = ports_of(plan, protocol_number<L4>);
+    std::vector<Label> leaves;
+    for (const be16 port : ports) leaves.push_back(b.label("port " + std::to_string(port.host())));
+    if (ports.size() > 1) {
+        auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
+        choose_port(b, port, ports, [&](be16 each) {
+            return leaves[static_cast<std::size_t>(std::ranges::find(ports, each) - ports.begin())];
+        });
+        b.jump(ways.to(model::Reason::no_listener));
+    }
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        b.note("listeners of port " + std::to_string(ports[i].host()));
+        b.bind(leaves[i]);
+        for (const auto& listener : plan.listeners)
+            if (static_cast<u8>(listener.protocol) == protocol_number<L4> && listener.port == ports[i].host())
+                try_listener(b, plan, listener, maps, headers, frame, ifindex, matched);
+        b.jump(ways.to(model::Reason::other_address));
+    }
+}
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Tcp>&, const NewFlowFrame&,
+                             const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Udp>&, const NewFlowFrame&,
+                             const StackVar<u32>&, Ways&, Label);
+
+}  // namespace lb::datapath

@@ -1,0 +1,37 @@
+// The ways out of lb's programs: model::Reason tied to the assembler's Exits. Most are counted by reason in one common
+// end; translated packets are counted in their target's row instead, once, by the code that translates.
+#pragma once
+
+#include "datapath/maps.hpp"
+#include "lb/asm/dsl.hpp"
+#include "model/reason.hpp"
+
+namespace lb::datapath {
+
+class Ways {
+public:
+    Ways(bpf::Dsl& b, const Maps& maps) : b_(b), maps_(maps), exits_(b) {}
+
+    bpf::Label to(model::Reason reason, bpf::Loc loc = bpf::Loc::current())
+    {
+        const auto& way = model::info(reason);
+        return exits_.to(static_cast<u32>(reason), way.name, verdict(way), loc);
+    }
+    /// Leaves here; the target's row has counted the packet.
+    void leave(model::Reason reason, bpf::Loc loc = bpf::Loc::current())
+    {
+        const auto& way = model::info(reason);
+        exits_.leave(static_cast<u32>(reason), way.name, verdict(way), loc);
+    }
+    /// Emits every way out that was used, and their counting.
+    void emit();
+
+private:
+    static i32 verdict(const model::ReasonInfo& way);
+
+    bpf::Dsl& b_;
+    const Maps& maps_;
+    bpf::Exits exits_;
+};
+
+}  // namespace lb::datapath

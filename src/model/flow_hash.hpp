@@ -1,0 +1,30 @@
+// The hash by which a connection's slot is chosen. The generated program computes the same; a test holds the two
+// together. It depends on the tuple alone, so that two balancers with one configuration pick the same target.
+#pragma once
+
+#include "model/layout.hpp"
+
+namespace lb::model {
+
+// Odd constants from the digits of the golden ratio, sqrt(3) and sqrt(5): multiplication by them spreads low bits upward.
+inline constexpr u64 hash_multiplier_1 = 0x9e3779b97f4a7c15;
+inline constexpr u64 hash_multiplier_2 = 0xbb67ae8584caa73b;
+inline constexpr u64 hash_multiplier_3 = 0x3c6ef372fe94f82b;
+
+/// 32 well-mixed bits of a tuple as it is on the wire.
+constexpr u32 flow_hash(const FlowKey4& key)
+{
+    u64 hash = u64{key.saddr.raw} << 32 | u64{key.sport.raw} << 16 | key.dport.raw;
+    hash *= hash_multiplier_1;
+    hash ^= hash >> 32;
+    hash += u64{key.daddr.raw} << 8 | key.protocol;
+    hash *= hash_multiplier_2;
+    hash ^= hash >> 29;
+    hash *= hash_multiplier_3;
+    return static_cast<u32>(hash >> 32);
+}
+
+/// The slot of a group's table: hash/2^32 of the table's length, without a division.
+constexpr u32 slot_of(u32 hash, u32 slots) { return static_cast<u32>(u64{hash} * slots >> 32); }
+
+}  // namespace lb::model
