@@ -2,6 +2,8 @@
 // without ownership; any thread.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,8 @@ struct Interface {
     u16 type = 0;  ///< ARPHRD_*
     u32 flags = 0; ///< IFF_*
     u32 mtu = 0;
+    u32 peer =
+        0; ///< index of the other end (veth) or of what it stands on (vlan), in this namespace; 0: none
     std::string kind = {}; ///< "veth", "bridge", "vlan", ...; empty for hardware
     std::string driver =
         {}; ///< as ethtool says it; empty where there is none. Filled by interface_by_name/_index
@@ -40,5 +44,10 @@ struct HostAddress {
 };
 /// Every address that the host has, both families, all interfaces.
 Result<std::vector<HostAddress>> host_addresses();
+
+/// The payload of an RTM_NEWLINK or RTM_DELLINK message.
+Interface parse_interface(std::span<const u8> payload);
+/// The payload of an RTM_NEWADDR or RTM_DELADDR message; none: neither IPv4 nor IPv6.
+std::optional<HostAddress> parse_host_address(std::span<const u8> payload);
 
 } // namespace lb::kernel

@@ -26,6 +26,9 @@ struct LinkInfo {
 class Link {
 public:
     Link() = default;
+    /// The bare system call; attach_xdp() and attach_tcx() are what callers want.
+    static Result<Link> create(const Program& program, u32 ifindex, bpf::AttachType attach, u32 flags,
+                               const std::string& doing);
     static Result<Link> open_pinned(const std::string& path);
     static Result<Link> open_id(u32 id);
 
@@ -42,7 +45,6 @@ public:
 
 private:
     explicit Link(Fd fd) : fd_(std::move(fd)) {}
-    friend Result<Link> create_link(const Program&, u32, bpf::AttachType, u32, const std::string&);
     Fd fd_;
 };
 

@@ -27,6 +27,7 @@ struct MapInfo {
     u32 value_size = 0;
     u32 max_entries = 0;
     u32 flags = 0;
+    u32 btf_id = 0; ///< 0: keys and values are not described
 };
 
 /// The kernel's BPF_ANY, BPF_NOEXIST and BPF_EXIST.

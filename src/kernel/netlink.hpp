@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -59,6 +60,9 @@ public:
     /// Sends a request and waits for its answer; `each` sees every message of a dump. The error has the errno
     /// that the kernel answered with, and its text where it gave one.
     Result<void> request(NetlinkMessage& message, const Handler& each = {});
+    /// A request whose answer is a list. Where the list changed while the kernel wrote it, all is asked for
+    /// again: `restart` forgets what `each` has taken so far.
+    Result<void> dump(NetlinkMessage& message, const std::function<void()>& restart, const Handler& each);
     /// Reads what has come without waiting; ENOBUFS is an error of that errno: changes were lost.
     Result<void> drain(const Handler& each);
 

@@ -49,6 +49,7 @@ struct ProgramInfo {
     u32 xlated_bytes = 0;   ///< after the verifier's rewrites
     u32 jited_bytes = 0;    ///< machine code
     u32 verified_insns = 0; ///< instructions that the verifier walked; from Linux 5.16
+    u32 btf_id = 0;         ///< 0: without names and lines
     std::vector<u32> map_ids = {};
 };
 

@@ -1,0 +1,38 @@
+#include "kernel/lock.hpp"
+
+#include "kernel/errors.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace lb::kernel {
+
+Result<InstanceLock> InstanceLock::acquire(const std::string& path)
+{
+    std::error_code ignored; // open() says what is wrong
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+    Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd) return sys_fail("opening the lock " + path, errno);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) return sys_fail("locking " + path, errno);
+        char holder[16] = {};
+        ssize_t size = ::pread(fd.get(), holder, sizeof(holder) - 1, 0);
+        std::string who = size > 0 ? "process " + std::string(holder) : std::string("another process");
+        while (!who.empty() && who.back() == '\n') who.pop_back();
+        return fail(ErrorKind::failure,
+                    path + " is locked by " + who +
+                        ": this instance runs already; stop it, or use another instance name",
+                    EWOULDBLOCK);
+    }
+    // For the message above only: the lock itself is the kernel's.
+    const std::string pid = std::to_string(::getpid()) + "\n";
+    if (::ftruncate(fd.get(), 0) != 0 || ::pwrite(fd.get(), pid.data(), pid.size(), 0) < 0)
+        return sys_fail("writing " + path, errno);
+    return InstanceLock(std::move(fd));
+}
+
+} // namespace lb::kernel
