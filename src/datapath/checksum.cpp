@@ -15,21 +15,21 @@ void fold_once(Dsl& b, Var<u64>& sum)
     sum += high;
 }
 
-}  // namespace
+} // namespace
 
 void fold_sum(Dsl& b, Var<u64>& sum)
 {
-    for (int fold = 0; fold < 3; ++fold) fold_once(b, sum);  // 35 bits -> 20 -> 17 -> 16
+    for (int fold = 0; fold < 3; ++fold) fold_once(b, sum); // 35 bits -> 20 -> 17 -> 16
 }
 
 void apply_delta(Dsl& b, const Field<be16>& check, const Field<u16>& delta, bool zero_is_none)
 {
     const Label done = b.label("no checksum");
     auto sum = b.let_bits<u64>("sum", check);
-    if (zero_is_none) b.jump_if(sum == 0, done);  // RFC 768: the sender made none
+    if (zero_is_none) b.jump_if(sum == 0, done); // RFC 768: the sender made none
     sum ^= 0xffff;
     sum += delta;
-    fold_once(b, sum);  // two 16-bit numbers need one fold
+    fold_once(b, sum); // two 16-bit numbers need one fold
     sum ^= 0xffff;
     if (zero_is_none) {
         b.if_(sum == 0, [&] { sum = 0xffff; });
@@ -38,4 +38,4 @@ void apply_delta(Dsl& b, const Field<be16>& check, const Field<u16>& delta, bool
     b.bind(done);
 }
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

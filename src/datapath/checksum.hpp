@@ -1,5 +1,6 @@
-// Checksum arithmetic in generated code: RFC 1624's incremental update, with the difference computed once when a
-// connection is made. Sums are taken over values as they are loaded; one's complement does not care for byte order.
+// Checksum arithmetic in generated code: RFC 1624's incremental update, with the difference computed once
+// when a connection is made. Sums are taken over values as they are loaded; one's complement does not care
+// for byte order.
 #pragma once
 
 #include "lb/asm/dsl.hpp"
@@ -17,11 +18,12 @@ void add_change(bpf::Dsl& b, bpf::Var<u64>& sum, const bpf::Field<W>& from, cons
     using Bits = typename W::Host;
     auto old = b.let_bits<u32>("old", from, loc);
     old ^= bpf::Operand<u32>(Bits(~Bits{0}), loc);
-    sum += old.value(loc);
+    sum += bpf::Operand<u64>(old, loc);
     sum += bpf::Operand<u64>(b.let_bits<u32>("new", to, loc), loc);
 }
 
-/// check = ~(~check + delta). With `zero_is_none` (UDP): a check of 0 stays 0, and a computed 0 is written as 0xffff.
+/// check = ~(~check + delta). With `zero_is_none` (UDP): a check of 0 stays 0, and a computed 0 is written as
+/// 0xffff.
 void apply_delta(bpf::Dsl& b, const bpf::Field<be16>& check, const bpf::Field<u16>& delta, bool zero_is_none);
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

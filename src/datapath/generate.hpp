@@ -1,4 +1,5 @@
-// From a plan to programs: the one entry to this layer. The result depends on the plan and the kernel's features only.
+// From a plan to programs: the one entry to this layer. The result depends on the plan and the kernel's
+// features only.
 #pragma once
 
 #include <expected>
@@ -11,16 +12,18 @@
 
 namespace lb::datapath {
 
-/// XDP: what comes in on a listener's interface; translates toward targets. The loader gives each "ifindex:NAME".
+/// XDP: what comes in on a listener's interface; translates toward targets. The loader gives each
+/// "ifindex:NAME".
 std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, const Maps& maps,
                                                      const KernelFeatures& kernel);
 /// TC: what leaves by a listener's or egress interface; translates replies back.
 std::expected<bpf::Program, bpf::Error> make_egress(const model::Plan& plan, const Maps& maps,
                                                     const KernelFeatures& kernel);
-/// A program that returns the low 32 bits of jiffies64 when it is test-run: user space has no other way to read them.
+/// A program that returns the low 32 bits of jiffies64 when it is test-run: user space has no other way to
+/// read them.
 std::expected<bpf::Program, bpf::Error> make_clock();
 
 /// How the loader is asked for an interface's index.
 inline std::string ifindex_symbol(const std::string& interface) { return "ifindex:" + interface; }
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

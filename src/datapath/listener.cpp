@@ -28,7 +28,8 @@ std::vector<be16> ports_of(const model::Plan& plan, u8 protocol)
 constexpr std::size_t linear_ports_max = 4;
 
 // Emits `if port is ports[i] goto where(i)` as a tree of compares; falls through where it is none of them.
-template <class Where> void choose_port(Dsl& b, const Var<u16>& port, std::span<const be16> ports, const Where& where)
+template <class Where>
+void choose_port(Dsl& b, const Var<u16>& port, std::span<const be16> ports, const Where& where)
 {
     if (ports.size() <= linear_ports_max) {
         for (const be16 each : ports) b.jump_if(port == each.raw, where(each));
@@ -47,7 +48,8 @@ template <class Where> void choose_port(Dsl& b, const Var<u16>& port, std::span<
 // Emits one listener's test; goes to `matched` with its proxy, falls through where it does not match.
 template <class L4>
 void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener, const Maps& maps,
-                  const Headers<L4>& headers, const NewFlowFrame& frame, const StackVar<u32>& ifindex, Label matched)
+                  const Headers<L4>& headers, const NewFlowFrame& frame, const StackVar<u32>& ifindex,
+                  Label matched)
 {
     const Label next = b.label("next listener");
     if (!listener.interfaces.empty()) {
@@ -71,11 +73,12 @@ void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener,
     b.bind(next);
 }
 
-}  // namespace
+} // namespace
 
 bool compares_interfaces(const model::Plan& plan)
 {
-    return std::ranges::any_of(plan.listeners, [](const PlanListener& each) { return !each.interfaces.empty(); });
+    return std::ranges::any_of(plan.listeners,
+                               [](const PlanListener& each) { return !each.interfaces.empty(); });
 }
 
 template <class L4> void gate_port(Dsl& b, const model::Plan& plan, const Headers<L4>& headers, Ways& ways)
@@ -114,9 +117,9 @@ void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Hea
         b.jump(ways.to(model::Reason::other_address));
     }
 }
-template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Tcp>&, const NewFlowFrame&,
-                             const StackVar<u32>&, Ways&, Label);
-template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Udp>&, const NewFlowFrame&,
-                             const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Tcp>&,
+                             const NewFlowFrame&, const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Udp>&,
+                             const NewFlowFrame&, const StackVar<u32>&, Ways&, Label);
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

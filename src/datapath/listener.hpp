@@ -1,4 +1,5 @@
-// Listeners as code: ports, given addresses and interfaces are immediates; only the host's own addresses are looked up.
+// Listeners as code: ports, given addresses and interfaces are immediates; only the host's own addresses are
+// looked up.
 #pragma once
 
 #include "datapath/frame.hpp"
@@ -8,15 +9,18 @@
 namespace lb::datapath {
 
 /// Emits `goto no_listener` unless some listener has the packet's protocol and destination port.
-template <class L4> void gate_port(bpf::Dsl& b, const model::Plan& plan, const Headers<L4>& headers, Ways& ways);
+template <class L4>
+void gate_port(bpf::Dsl& b, const model::Plan& plan, const Headers<L4>& headers, Ways& ways);
 
-/// Emits the choice of the listener by port, address and interface, in order of precedence. Arrives at `matched` with
-/// the proxy's id in `route.proxy` and its default group's in `group`; leaves where none matches.
+/// Emits the choice of the listener by port, address and interface, in order of precedence. Arrives at
+/// `matched` with the proxy's id in `route.proxy` and its default group's in `group`; leaves where none
+/// matches.
 template <class L4>
 void match_listener(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, const Headers<L4>& headers,
-                    const NewFlowFrame& frame, const bpf::StackVar<u32>& ifindex, Ways& ways, bpf::Label matched);
+                    const NewFlowFrame& frame, const bpf::StackVar<u32>& ifindex, Ways& ways,
+                    bpf::Label matched);
 
 /// Whether some listener is not on every interface, so that the program has to know where a packet came in.
 bool compares_interfaces(const model::Plan& plan);
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

@@ -15,7 +15,7 @@ template <class T> u32 ids_end(const std::vector<T>& with_ids)
     return end;
 }
 
-}  // namespace
+} // namespace
 
 u32 slots_capacity(const model::Plan& plan)
 {
@@ -34,12 +34,11 @@ Maps::Maps(const model::Plan& plan)
       own_addresses("own4", bpf::MapType::hash, own_addresses_max),
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
-{
-}
+{}
 
 std::vector<const bpf::MapSpec*> Maps::all() const
 {
     return {&flows, &targets, &groups, &slots, &routes, &own_addresses, &counters, &exits};
 }
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

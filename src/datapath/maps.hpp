@@ -1,5 +1,5 @@
-// The maps of one balancer: what each is for, its types and its size, which follows from the plan. Descriptions only;
-// the kernel layer makes the maps, the runtime fills them.
+// The maps of one balancer: what each is for, its types and its size, which follows from the plan.
+// Descriptions only; the kernel layer makes the maps, the runtime fills them.
 #pragma once
 
 #include "datapath/fields.hpp"
@@ -11,16 +11,17 @@ namespace lb::datapath {
 struct Maps {
     explicit Maps(const model::Plan& plan);
 
-    /// Both directions of every connection. Shared by all CPUs: a reply often arrives on another one. Preallocated and
-    /// not LRU: exactly max-connections fit, from whichever CPU they come, and nothing is evicted that still lives.
+    /// Both directions of every connection. Shared by all CPUs: a reply often arrives on another one.
+    /// Preallocated and not LRU: exactly max-connections fit, from whichever CPU they come, and nothing is
+    /// evicted that still lives.
     bpf::Map<model::FlowKey4, model::Flow4> flows;
-    bpf::Map<u32, model::TargetRow> targets;           ///< by target id
-    bpf::Map<u32, model::GroupRow> groups;             ///< by group id: where its slot table lies
-    bpf::Map<u32, u32> slots;                          ///< the slot tables, one after the other: target ids
-    bpf::Map<model::RouteKey4, u32> routes;            ///< proxy and source prefix -> group id
-    bpf::Map<be32, u32> own_addresses;                 ///< the host's addresses, kept current; the value is not used
-    bpf::Map<u32, model::TargetCounters> counters;     ///< by target id, per CPU
-    bpf::Map<u32, u64> exits;                          ///< by reason, per CPU
+    bpf::Map<u32, model::TargetRow> targets; ///< by target id
+    bpf::Map<u32, model::GroupRow> groups;   ///< by group id: where its slot table lies
+    bpf::Map<u32, u32> slots;                ///< the slot tables, one after the other: target ids
+    bpf::Map<model::RouteKey4, u32> routes;  ///< proxy and source prefix -> group id
+    bpf::Map<be32, u32> own_addresses;       ///< the host's addresses, kept current; the value is not used
+    bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
+    bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
 
     /// Each of them, for creating and pinning.
     std::vector<const bpf::MapSpec*> all() const;
@@ -31,4 +32,4 @@ u32 slots_capacity(const model::Plan& plan);
 
 inline constexpr u32 own_addresses_max = 4096;
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

@@ -37,4 +37,4 @@ Headers<L4> parse_l4(Dsl& b, PacketBounds& packet, Ways& ways, const ParseReason
 template Headers<wire::Tcp> parse_l4(Dsl&, PacketBounds&, Ways&, const ParseReasons&, bool);
 template Headers<wire::Udp> parse_l4(Dsl&, PacketBounds&, Ways&, const ParseReasons&, bool);
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

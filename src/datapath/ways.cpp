@@ -25,4 +25,4 @@ void Ways::emit()
     });
 }
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

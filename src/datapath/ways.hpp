@@ -1,5 +1,6 @@
-// The ways out of lb's programs: model::Reason tied to the assembler's Exits. Most are counted by reason in one common
-// end; translated packets are counted in their target's row instead, once, by the code that translates.
+// The ways out of lb's programs: model::Reason tied to the assembler's Exits. Most are counted by reason in
+// one common end; translated packets are counted in their target's row instead, once, by the code that
+// translates.
 #pragma once
 
 #include "datapath/maps.hpp"
@@ -34,4 +35,4 @@ private:
     bpf::Exits exits_;
 };
 
-}  // namespace lb::datapath
+} // namespace lb::datapath

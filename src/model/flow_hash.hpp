@@ -1,12 +1,14 @@
-// The hash by which a connection's slot is chosen. The generated program computes the same; a test holds the two
-// together. It depends on the tuple alone, so that two balancers with one configuration pick the same target.
+// The hash by which a connection's slot is chosen. The generated program computes the same; a test holds the
+// two together. It depends on the tuple alone, so that two balancers with one configuration pick the same
+// target.
 #pragma once
 
 #include "model/layout.hpp"
 
 namespace lb::model {
 
-// Odd constants from the digits of the golden ratio, sqrt(3) and sqrt(5): multiplication by them spreads low bits upward.
+// Odd constants from the digits of the golden ratio, sqrt(3) and sqrt(5): multiplication by them spreads low
+// bits upward.
 inline constexpr u64 hash_multiplier_1 = 0x9e3779b97f4a7c15;
 inline constexpr u64 hash_multiplier_2 = 0xbb67ae8584caa73b;
 inline constexpr u64 hash_multiplier_3 = 0x3c6ef372fe94f82b;
@@ -27,4 +29,4 @@ constexpr u32 flow_hash(const FlowKey4& key)
 /// The slot of a group's table: hash/2^32 of the table's length, without a division.
 constexpr u32 slot_of(u32 hash, u32 slots) { return static_cast<u32>(u64{hash} * slots >> 32); }
 
-}  // namespace lb::model
+} // namespace lb::model

@@ -1,6 +1,6 @@
-// The layouts of map keys and values, defined once: generated code reaches them by member, user space uses the same
-// structs. A change here changes `flow_layout_version`, which is part of the pinned name.
-// Byte order: be types are network order, all else is host order.
+// The layouts of map keys and values, defined once: generated code reaches them by member, user space uses
+// the same structs. A change here changes `flow_layout_version`, which is part of the pinned name. Byte
+// order: be types are network order, all else is host order.
 #pragma once
 
 #include "lb/base/bytes.hpp"
@@ -8,6 +8,9 @@
 namespace lb::model {
 
 inline constexpr u32 flow_layout_version = 1;
+
+/// 127.0.0.0/8 (RFC 1122, 3.2.1.3 g): never on the wire.
+inline constexpr be32 loopback_network{0x7f000000}, loopback_mask{0xff000000};
 
 /// A tuple as it is on the wire. Every byte is named, because hash maps compare all of them.
 struct FlowKey4 {
@@ -25,19 +28,19 @@ enum class Direction : u8 { forward = 0, reply = 1 };
 /// What to do with a packet of that tuple: a rewrite that is ready to be applied, and what was seen so far.
 /// A connection has two of these, one per direction; each is found by the tuple that its packets carry.
 struct Flow4 {
-    be32 saddr{}, daddr{};       ///< the addresses to write
-    be16 sport{}, dport{};       ///< the ports to write
-    u16 address_delta = 0;       ///< one's complement sum of the change of addresses, as loaded (RFC 1624)
-    u16 l4_delta = 0;            ///< the same of addresses and ports
-    u64 last_seen = 0;           ///< jiffies64
-    u64 created = 0;             ///< jiffies64
-    u64 packets = 0;             ///< of this direction
-    u64 bytes = 0;               ///< of this direction, from the IP header on
-    u32 proxy = 0;               ///< proxy id
-    u32 target = 0;              ///< target id
+    be32 saddr{}, daddr{}; ///< the addresses to write
+    be16 sport{}, dport{}; ///< the ports to write
+    u16 address_delta = 0; ///< one's complement sum of the change of addresses, as loaded (RFC 1624)
+    u16 l4_delta = 0;      ///< the same of addresses and ports
+    u64 last_seen = 0;     ///< jiffies64
+    u64 created = 0;       ///< jiffies64
+    u64 packets = 0;       ///< of this direction
+    u64 bytes = 0;         ///< of this direction, from the IP header on
+    u32 proxy = 0;         ///< proxy id
+    u32 target = 0;        ///< target id
     Direction direction = Direction::forward;
-    u8 tcp_flags = 0;            ///< every TCP flag seen in this direction, or-ed
-    u16 port_delta = 0;          ///< the same of ports alone
+    u8 tcp_flags = 0;   ///< every TCP flag seen in this direction, or-ed
+    u16 port_delta = 0; ///< the same of ports alone
     u32 zero32 = 0;
 };
 static_assert(sizeof(Flow4) == 64);
@@ -54,7 +57,8 @@ static_assert(sizeof(TargetRow) == 16);
 
 /// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
 struct GroupRow {
-    u64 word = 0;  ///< first slot in the low 32 bits, number of slots in the high 32; 0: the group takes nothing
+    u64 word =
+        0; ///< first slot in the low 32 bits, number of slots in the high 32; 0: the group takes nothing
     static constexpr GroupRow of(u32 first, u32 slots) { return {u64{slots} << 32 | first}; }
     constexpr u32 first() const { return static_cast<u32>(word); }
     constexpr u32 slots() const { return static_cast<u32>(word >> 32); }
@@ -62,7 +66,7 @@ struct GroupRow {
 
 /// Key of the source routes: longest prefix match over the proxy id (all of its bits) and the source address.
 struct RouteKey4 {
-    u32 prefix_length = 0;  ///< host order: 32 + the source prefix's length
+    u32 prefix_length = 0; ///< host order: 32 + the source prefix's length
     u32 proxy = 0;
     be32 address{};
 };
@@ -75,4 +79,4 @@ struct TargetCounters {
     u64 reply_packets = 0, reply_bytes = 0;
 };
 
-}  // namespace lb::model
+} // namespace lb::model

@@ -1,5 +1,5 @@
-// Every way out of a generated program, with its reason: counters, `lb status`, the README's table and the listing are
-// made from this one list. `verdict` is what happens to the packet there.
+// Every way out of a generated program, with its reason: counters, `lb status`, the README's table and the
+// listing are made from this one list. `verdict` is what happens to the packet there.
 #pragma once
 
 #include <array>
@@ -13,32 +13,34 @@ enum class Role : u8 { ingress, egress };
 enum class Outcome : u8 { pass, drop };
 
 // X(enumerator, role, outcome, text for a person)
-#define LB_REASONS(X)                                                                                                \
-    X(forwarded, ingress, pass, "translated toward a target")                                                        \
-    X(not_ipv4, ingress, pass, "not an IPv4 frame (ARP, IPv6, tagged, ...)")                                         \
-    X(truncated, ingress, pass, "too short for its headers")                                                         \
-    X(bad_header, ingress, pass, "IPv4 header with a wrong version, header length or total length")                  \
-    X(ip_options, ingress, pass, "IPv4 options, which this version does not translate")                              \
-    X(fragment, ingress, pass, "an IPv4 fragment, which this version does not translate")                            \
-    X(other_protocol, ingress, pass, "neither TCP nor UDP")                                                          \
-    X(no_listener, ingress, pass, "no listener has this protocol and port")                                          \
-    X(other_address, ingress, pass, "a listener's port, but not its address or interface: merely passing through")   \
-    X(reply, ingress, pass, "of a reply, which is translated where it leaves")                                       \
-    X(stray_reset, ingress, pass, "a TCP RST of no known connection")                                                \
-    X(martian_loopback, ingress, drop, "for 127.0.0.0/8 from the wire, not translated by lb")                        \
-    X(no_target, ingress, drop, "no target of the group takes new connections")                                      \
-    X(table_full, ingress, drop, "the connection table is full (max-connections)")                                   \
-    X(no_source_port, ingress, drop, "no free source port for a connection that looks like another to its target")   \
-    X(internal, ingress, drop, "a map row is missing: a defect of lb")                                               \
-    X(reply_forwarded, egress, pass, "translated back toward the client")                                            \
-    X(egress_not_ipv4, egress, pass, "not an IPv4 frame")                                                            \
-    X(egress_truncated, egress, pass, "too short for its headers")                                                   \
-    X(egress_bad_header, egress, pass, "IPv4 header with a wrong version, header length or total length")            \
-    X(egress_ip_options, egress, pass, "IPv4 options, which this version does not translate")                        \
-    X(egress_fragment, egress, pass, "an IPv4 fragment, which this version does not translate")                      \
-    X(egress_other_protocol, egress, pass, "neither TCP nor UDP")                                                    \
-    X(egress_no_flow, egress, pass, "not a reply of a known connection")                                             \
-    X(egress_loopback, egress, drop, "from 127.0.0.0/8 toward the wire, not translated by lb")                       \
+#define LB_REASONS(X)                                                                                        \
+    X(forwarded, ingress, pass, "translated toward a target")                                                \
+    X(not_ipv4, ingress, pass, "not an IPv4 frame (ARP, IPv6, tagged, ...)")                                 \
+    X(truncated, ingress, pass, "too short for its headers")                                                 \
+    X(bad_header, ingress, pass, "IPv4 header with a wrong version, header length or total length")          \
+    X(ip_options, ingress, pass, "IPv4 options, which this version does not translate")                      \
+    X(fragment, ingress, pass, "an IPv4 fragment, which this version does not translate")                    \
+    X(other_protocol, ingress, pass, "neither TCP nor UDP")                                                  \
+    X(no_listener, ingress, pass, "no listener has this protocol and port")                                  \
+    X(other_address, ingress, pass,                                                                          \
+      "a listener's port, but not its address or interface: merely passing through")                         \
+    X(reply, ingress, pass, "of a reply, which is translated where it leaves")                               \
+    X(stray_reset, ingress, pass, "a TCP RST of no known connection")                                        \
+    X(martian_loopback, ingress, drop, "for 127.0.0.0/8 from the wire, not translated by lb")                \
+    X(no_target, ingress, drop, "no target of the group takes new connections")                              \
+    X(table_full, ingress, drop, "the connection table is full (max-connections)")                           \
+    X(no_source_port, ingress, drop,                                                                         \
+      "no free source port for a connection that looks like another to its target")                          \
+    X(internal, ingress, drop, "a map row is missing: a defect of lb")                                       \
+    X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
+    X(egress_not_ipv4, egress, pass, "not an IPv4 frame")                                                    \
+    X(egress_truncated, egress, pass, "too short for its headers")                                           \
+    X(egress_bad_header, egress, pass, "IPv4 header with a wrong version, header length or total length")    \
+    X(egress_ip_options, egress, pass, "IPv4 options, which this version does not translate")                \
+    X(egress_fragment, egress, pass, "an IPv4 fragment, which this version does not translate")              \
+    X(egress_other_protocol, egress, pass, "neither TCP nor UDP")                                            \
+    X(egress_no_flow, egress, pass, "not a reply of a known connection")                                     \
+    X(egress_loopback, egress, drop, "from 127.0.0.0/8 toward the wire, not translated by lb")               \
     X(egress_failed, egress, drop, "the kernel refused to change the packet")
 
 enum class Reason : u32 {
@@ -66,4 +68,4 @@ inline constexpr u32 reasons_count = reasons.size();
 
 constexpr const ReasonInfo& info(Reason reason) { return reasons[static_cast<u32>(reason)]; }
 
-}  // namespace lb::model
+} // namespace lb::model

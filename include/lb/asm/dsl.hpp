@@ -89,8 +89,8 @@ public:
         emit(to_be(number.reg(), i64{sizeof(T) * 8}), loc);
         return number;
     }
-    /// A host-order number of at most 16 bits to network order, as a field takes it. Emits `r = be16 r`.
-    Var<be16> to_network16(Var<u32>&& number, Loc loc = Loc::current())
+    /// The low 16 bits of a host-order number to network order, as a field takes them. Emits `r = be16 r`.
+    template <std::unsigned_integral T> Var<be16> to_network16(Var<T>&& number, Loc loc = Loc::current())
     {
         Hold hold = std::move(number).take();
         emit(to_be(hold.reg(), 16), loc);
@@ -157,7 +157,8 @@ public:
     }
     /// The same, put where `found` points, in whose register later code expects it from several paths.
     template <class K, class V, class Key>
-    void lookup_to(const View<V>& found, const Map<K, V>& map, const Key& key, Label if_null, Loc loc = Loc::current())
+    void lookup_to(const View<V>& found, const Map<K, V>& map, const Key& key, Label if_null,
+                   Loc loc = Loc::current())
     {
         static_assert(is_key<K, Key>, "the key is not of this map's key type");
         find(map, key, if_null, loc);

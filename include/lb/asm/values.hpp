@@ -216,9 +216,11 @@ private:
 class Memory {
 public:
     Memory(Builder& builder, Reg base, i32 off, Hold owned)
-        : builder_(&builder), base_(base), off_(off), owned_(std::move(owned))
-    {
-    }
+        : builder_(&builder),
+          base_(base),
+          off_(off),
+          owned_(std::move(owned))
+    {}
     Reg base() const { return base_; }
     i32 offset() const { return off_; }
     void release() { owned_.release(); }
@@ -233,7 +235,8 @@ protected:
 /// A struct in memory.
 template <class S> class View : public Memory {
 public:
-    View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned)) {}
+    View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned))
+    {}
     template <Scalar M> Field<M> operator()(M S::*member, Loc loc = Loc::current()) const
     {
         return {*builder_, base_, off_ + static_cast<i32>(offset_of(member)), loc};
@@ -243,7 +246,8 @@ public:
 /// A plain number in memory, as the value of a map.
 template <Scalar S> class View<S> : public Memory {
 public:
-    View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned)) {}
+    View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned))
+    {}
     Field<S> value(Loc loc = Loc::current()) const { return {*builder_, base_, off_, loc}; }
 };
 
