@@ -1,0 +1,45 @@
+// The `lb` command in a test: started in a namespace, with a configuration written to a file. The program is
+// the one named by the environment variable LB. Its instance is unique to this process, so that tests may run
+// beside a real one; whatever it leaves behind is taken off with `lb detach` when the object ends.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "lab/netns.hpp"
+
+namespace lb::lab {
+
+/// The path in LB; a LabError where it names no program.
+std::string lb_program();
+/// An instance name that no other process uses.
+std::string instance_name(const std::string& label = "e2e");
+/// `/sys/fs/bpf/lb/<instance>`.
+std::string pin_folder(const std::string& instance);
+
+class Daemon {
+public:
+    /// Does not start it. `config`: the whole text of the file. `instance`: the one that the file names.
+    Daemon(const Namespace& where, const std::string& config, const std::string& instance);
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    /// Starts it and waits until it says that it is ready; a LabError with its log when it doesn't.
+    void start();
+    /// Ends it by SIGTERM; its exit status. Killed, and a LabError, when it does not end in time.
+    int stop();
+    /// Ends it by SIGKILL.
+    void kill();
+    bool running() { return child_ && child_->running(); }
+    std::string log() const { return child_ ? child_->log() : ""; }
+    /// `lb COMMAND -c FILE` in the same place, to its end.
+    Output command(const std::string& name) const;
+
+private:
+    const Namespace& where_;
+    std::string config_, instance_;
+    std::unique_ptr<Child> child_;
+};
+
+} // namespace lb::lab
