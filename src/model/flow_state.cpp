@@ -1,0 +1,64 @@
+#include "model/flow_state.hpp"
+
+#include <algorithm>
+
+#include "lb/base/wire.hpp"
+
+namespace lb::model {
+
+Timeouts Timeouts::from(std::chrono::seconds connection_timeout)
+{
+    Timeouts timeouts;
+    timeouts.established = connection_timeout;
+    for (auto* each : {&timeouts.half_open, &timeouts.closing, &timeouts.closed, &timeouts.udp})
+        *each = std::min(*each, connection_timeout);
+    return timeouts;
+}
+
+std::chrono::seconds Timeouts::of(FlowState state) const
+{
+    switch (state) {
+    case FlowState::half_open:
+        return half_open;
+    case FlowState::closing:
+        return closing;
+    case FlowState::closed:
+        return closed;
+    case FlowState::udp:
+        return udp;
+    case FlowState::established:
+        break;
+    }
+    return established;
+}
+
+FlowState state_of(const FlowKey4& key, const Flow4& forward, const Flow4* reply)
+{
+    if (key.protocol != wire::protocol_tcp) return FlowState::udp;
+    const u8 back = reply ? reply->tcp_flags : u8{0};
+    const u8 either = forward.tcp_flags | back, both = forward.tcp_flags & back;
+    if (either & wire::tcp_rst || both & wire::tcp_fin) return FlowState::closed;
+    if (either & wire::tcp_fin) return FlowState::closing;
+    if (!(forward.tcp_flags & wire::tcp_ack)) return FlowState::half_open;
+    return FlowState::established;
+}
+
+FlowKey4 reply_key(const FlowKey4& key, const Flow4& forward)
+{
+    return {.saddr = forward.daddr,
+            .daddr = forward.saddr,
+            .sport = forward.dport,
+            .dport = forward.sport,
+            .protocol = key.protocol};
+}
+
+FlowKey4 forward_key(const FlowKey4& key, const Flow4& reply)
+{
+    return {.saddr = reply.daddr,
+            .daddr = reply.saddr,
+            .sport = reply.dport,
+            .dport = reply.sport,
+            .protocol = key.protocol};
+}
+
+} // namespace lb::model

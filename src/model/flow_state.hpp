@@ -1,0 +1,31 @@
+// What the two entries of a connection say about it: its state, and how long it may be idle in it. Pure.
+#pragma once
+
+#include <chrono>
+
+#include "model/layout.hpp"
+
+namespace lb::model {
+
+enum class FlowState { half_open, established, closing, closed, udp };
+
+struct Timeouts {
+    std::chrono::seconds established{300};
+    std::chrono::seconds half_open{30}, closing{60}, closed{10}, udp{60};
+
+    /// Those that go with a connection timeout: no state is kept longer than an established one.
+    static Timeouts from(std::chrono::seconds connection_timeout);
+    std::chrono::seconds of(FlowState state) const;
+};
+
+/// `reply` is null where the reply's entry is gone. TCP states follow RFC 9293 as far as flags alone tell: a
+/// handshake is complete with the client's ACK, a connection closed with a FIN from both sides or a RST from
+/// either.
+FlowState state_of(const FlowKey4& key, const Flow4& forward, const Flow4* reply);
+
+/// The key by which the replies of this forward entry come.
+FlowKey4 reply_key(const FlowKey4& key, const Flow4& forward);
+/// The key of the forward entry that this reply entry belongs to.
+FlowKey4 forward_key(const FlowKey4& key, const Flow4& reply);
+
+} // namespace lb::model

@@ -1,0 +1,31 @@
+// The programs on the interfaces. Links are pinned, so they live on when the process is killed; the next run
+// finds them by interface and puts its programs in their place without a gap. Taken off by detach_all(),
+// never by a destructor.
+#pragma once
+
+#include "kernel/bpffs.hpp"
+#include "kernel/interfaces.hpp"
+#include "kernel/link.hpp"
+#include "lb/base/kernel_features.hpp"
+#include "model/config.hpp"
+#include "runtime/state.hpp"
+
+namespace lb::runtime {
+
+struct AttachPlan {
+    std::vector<kernel::Interface> ingress = {};
+    std::vector<kernel::Interface> egress = {};
+    model::XdpMode xdp_mode = model::XdpMode::automatic;
+};
+
+/// Puts both programs where the plan says, egress first, so that no reply leaves untranslated; takes those of
+/// an earlier run off interfaces that are no longer named. On an error, what this call attached anew is taken
+/// off again.
+Result<void> attach_all(const std::string& instance, State& state, const kernel::PinFolder& pins,
+                        const AttachPlan& plan, const kernel::Program& ingress, const kernel::Program& egress,
+                        const KernelFeatures& features);
+
+/// Takes everything off that this instance has attached, in whichever run.
+Result<void> detach_all(State& state, const kernel::PinFolder& pins);
+
+} // namespace lb::runtime

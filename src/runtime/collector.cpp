@@ -1,0 +1,140 @@
+#include "runtime/collector.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+
+#include "datapath/generate.hpp"
+#include "kernel/map_batch.hpp"
+
+namespace lb::runtime {
+
+using model::Direction;
+using model::Flow4;
+using model::FlowKey4;
+
+namespace {
+
+// How long ago, in jiffies. A packet that came after `now` was read is not old.
+u32 age(u32 now, u64 last_seen)
+{
+    const u32 difference = now - static_cast<u32>(last_seen & 0xffffffff);
+    return difference > 0x80000000u ? 0 : difference;
+}
+
+class Pass {
+public:
+    Pass(const kernel::Map& flows, u32 now, u32 per_second, const model::Timeouts& timeouts)
+        : flows_(flows),
+          now_(now),
+          per_second_(per_second),
+          timeouts_(timeouts)
+    {
+        shortest_ = std::ranges::min(
+            {timeouts.established, timeouts.half_open, timeouts.closing, timeouts.closed, timeouts.udp});
+    }
+    Result<void> look_at(const FlowKey4& key, const Flow4& entry);
+    const Collected& result() const { return result_; }
+
+private:
+    bool idle_for(u64 last_seen, std::chrono::seconds limit) const
+    {
+        return age(now_, last_seen) > static_cast<u64>(limit.count()) * per_second_;
+    }
+    Result<bool> expired(const FlowKey4& key, const Flow4& forward) const;
+    Result<void> remove(const FlowKey4& key, const FlowKey4& other);
+
+    const kernel::Map& flows_;
+    u32 now_;
+    u32 per_second_;
+    const model::Timeouts& timeouts_;
+    std::chrono::seconds shortest_{};
+    Collected result_ = {};
+};
+
+// By both entries: a download is alive although its client only listens.
+Result<bool> Pass::expired(const FlowKey4& key, const Flow4& forward) const
+{
+    const auto reply = flows_.lookup<FlowKey4, Flow4>(model::reply_key(key, forward));
+    if (!reply) return std::unexpected(reply.error());
+    const Flow4* back = *reply ? &**reply : nullptr;
+    const auto limit = timeouts_.of(model::state_of(key, forward, back));
+    return idle_for(forward.last_seen, limit) && (!back || idle_for(back->last_seen, limit));
+}
+
+Result<void> Pass::remove(const FlowKey4& key, const FlowKey4& other)
+{
+    for (const auto& each : {key, other})
+        if (auto removed = flows_.remove(each); !removed) return std::unexpected(removed.error());
+    ++result_.removed;
+    return {};
+}
+
+Result<void> Pass::look_at(const FlowKey4& key, const Flow4& entry)
+{
+    if (entry.direction == Direction::forward) ++result_.connections;
+    if (!idle_for(entry.last_seen, shortest_)) return {};
+    if (entry.direction == Direction::reply) {
+        // Its forward entry speaks for both; without one, this is left over.
+        const auto forward_key = model::forward_key(key, entry);
+        const auto forward = flows_.lookup<FlowKey4, Flow4>(forward_key);
+        if (!forward) return std::unexpected(forward.error());
+        if (*forward && model::reply_key(forward_key, **forward) == key) return {};
+        if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
+        return {};
+    }
+    auto old = expired(key, entry);
+    if (!old) return std::unexpected(old.error());
+    if (!*old) return {};
+    // The batch may be old by now: look again, so that a connection that has just spoken stays.
+    const auto again = flows_.lookup<FlowKey4, Flow4>(key);
+    if (!again) return std::unexpected(again.error());
+    if (!*again || (*again)->last_seen != entry.last_seen) return {};
+    --result_.connections;
+    return remove(key, model::reply_key(key, entry));
+}
+
+} // namespace
+
+Result<JiffiesClock> JiffiesClock::create()
+{
+    const auto made = datapath::make_clock();
+    if (!made) return fail(ErrorKind::failure, bpf::to_string(made.error()));
+    auto loaded = kernel::Program::load(*made, {});
+    if (!loaded) return std::unexpected(loaded.error().error);
+    timespec tick{};
+    // The coarse clocks' resolution is the tick (CLOCK_MONOTONIC_COARSE, clock_getres(2)).
+    if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0 || tick.tv_nsec == 0)
+        return fail(ErrorKind::host_not_ready, "the kernel does not say how long its tick is");
+    JiffiesClock clock;
+    clock.program_ = std::move(*loaded);
+    clock.per_second_ = static_cast<u32>(1'000'000'000 / tick.tv_nsec);
+    return clock;
+}
+
+Result<u32> JiffiesClock::now() const
+{
+    static constexpr std::array<u8, 64> frame{};
+    const auto run = program_.run(frame);
+    if (!run) return std::unexpected(run.error());
+    return run->retval;
+}
+
+Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
+                          const model::Timeouts& timeouts)
+{
+    const auto now = clock.now();
+    if (!now) return std::unexpected(now.error());
+    Pass pass(flows, *now, clock.per_second(), timeouts);
+    kernel::BatchReader reader(flows);
+    for (;;) {
+        const auto count = reader.next();
+        if (!count) return std::unexpected(count.error());
+        if (*count == 0) return pass.result();
+        for (u32 i = 0; i < *count; ++i)
+            if (auto done = pass.look_at(reader.key_as<FlowKey4>(i), reader.value_as<Flow4>(i)); !done)
+                return std::unexpected(done.error());
+    }
+}
+
+} // namespace lb::runtime

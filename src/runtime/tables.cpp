@@ -1,0 +1,146 @@
+#include "runtime/tables.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+
+#include "kernel/map_batch.hpp"
+#include "model/maglev.hpp"
+
+namespace lb::runtime {
+
+using model::Flow4;
+using model::FlowKey4;
+
+namespace {
+
+Result<void> copy_flows(const kernel::Map& from, const kernel::Map& to)
+{
+    const auto entries = kernel::read_all<FlowKey4, Flow4>(from);
+    if (!entries) return std::unexpected(entries.error());
+    for (const auto& entry : *entries)
+        if (auto done = to.update(entry.key, entry.value); !done)
+            return context(done.error(), "taking over the connections of the earlier table");
+    spdlog::info("took over {} flow entries into a table of another size", entries->size());
+    return {};
+}
+
+// The flow table of an earlier run where it fits; a new one else, with what the old one held.
+Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolder& pins)
+{
+    const std::string name = pin_name(spec.name);
+    if (!pins.has(name)) return kernel::Map::create(spec);
+    auto old = kernel::Map::open_pinned(pins.path_of(name));
+    if (!old) return old;
+    if (old->matches(spec)) {
+        spdlog::info("took over the flow table of an earlier run");
+        return old;
+    }
+    auto fresh = kernel::Map::create(spec);
+    if (!fresh) return fresh;
+    bpf::MapSpec resized = spec;
+    resized.max_entries = old->info().max_entries;
+    if (!old->matches(resized)) {
+        spdlog::warn(
+            "the flow table of an earlier run has another layout: its connections are not taken over");
+        return fresh;
+    }
+    if (auto copied = copy_flows(*old, *fresh); !copied) spdlog::warn("{}", copied.error().message);
+    return fresh;
+}
+
+} // namespace
+
+std::string pin_name(const std::string& map)
+{
+    return map == "flows4" ? map + "_v" + std::to_string(model::flow_layout_version) : map;
+}
+
+Result<Tables> Tables::create(const model::Plan& plan, const datapath::Maps& maps,
+                              const kernel::PinFolder& pins)
+{
+    Tables tables;
+    for (const bpf::MapSpec* spec : maps.all()) {
+        auto map = spec == &maps.flows ? adopt_flows(*spec, pins) : kernel::Map::create(*spec);
+        if (!map) return std::unexpected(map.error());
+        tables.maps_.emplace(spec->name, std::move(*map));
+    }
+    if (auto filled = tables.fill(plan); !filled) return std::unexpected(filled.error());
+    return tables;
+}
+
+Result<void> Tables::fill(const model::Plan& plan) const
+{
+    for (const auto& target : plan.targets) {
+        const model::TargetRow row{
+            .address = target.endpoint.ip.v4(), .port = be16(target.endpoint.port), .proxy = target.proxy};
+        if (auto done = maps_.at("targets").update(target.id, row); !done) return done;
+    }
+    for (const auto& route : plan.routes) {
+        const model::RouteKey4 key{.prefix_length = 32u + route.source.length,
+                                   .proxy = route.proxy,
+                                   .address = route.source.address.v4()};
+        if (auto done = maps_.at("routes4").update(key, route.group); !done) return done;
+    }
+    return fill_slots(plan);
+}
+
+// A group's region holds two tables; the first one is used until a change of weights writes the second.
+Result<void> Tables::fill_slots(const model::Plan& plan) const
+{
+    std::map<u32, std::string> texts;
+    for (const auto& target : plan.targets) texts[target.id] = target.endpoint.text();
+    u32 first = 0;
+    for (const auto& group : plan.groups) {
+        std::vector<std::string> keys;
+        for (const auto& member : group.members) keys.push_back(texts.at(member.target));
+        const std::vector<u32> slots = model::make_slots(group.members, keys, group.slots);
+        std::vector<u32> indices(slots.size());
+        for (u32 i = 0; i < indices.size(); ++i) indices[i] = first + i;
+        if (!slots.empty())
+            if (auto done = kernel::update_batch<u32, u32>(maps_.at("slots"), indices, slots); !done)
+                return done;
+        const auto row = model::GroupRow::of(first, static_cast<u32>(slots.size()));
+        const model::GroupRow none{};
+        if (auto done = maps_.at("groups").update(group.id, slots.empty() ? none : row); !done) return done;
+        first += 2 * group.slots;
+    }
+    return {};
+}
+
+Result<void> Tables::set_own_addresses(std::span<const kernel::HostAddress> addresses,
+                                       bool with_loopback) const
+{
+    const kernel::Map& map = maps_.at("own4");
+    std::set<u32> wanted;
+    for (const auto& each : addresses)
+        if (each.address.is_v4() && (with_loopback || !each.address.is_loopback()))
+            wanted.insert(each.address.v4().raw);
+    const auto present = kernel::read_all<be32, u32>(map);
+    if (!present) return std::unexpected(present.error());
+    for (const u32 raw : wanted)
+        if (auto done = map.update(be32::from_raw(raw), u32{1}); !done) return done;
+    for (const auto& entry : *present)
+        if (!wanted.contains(entry.key.raw))
+            if (auto done = map.remove(entry.key); !done) return std::unexpected(done.error());
+    return {};
+}
+
+Result<void> Tables::pin(const kernel::PinFolder& pins) const
+{
+    for (const auto& [name, map] : maps_) {
+        if (auto removed = pins.remove(pin_name(name)); !removed) return std::unexpected(removed.error());
+        if (auto done = map.pin(pins.path_of(pin_name(name))); !done) return done;
+    }
+    return {};
+}
+
+kernel::Resolver Tables::resolver() const
+{
+    kernel::Resolver resolver;
+    for (const auto& [name, map] : maps_) resolver.maps[name] = map.fd();
+    return resolver;
+}
+
+} // namespace lb::runtime
