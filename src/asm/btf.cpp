@@ -27,10 +27,27 @@ std::vector<Function> functions_of(const Program& program)
     return functions;
 }
 
-u32 add_entry(BtfTypes& types, const Function& function)
+// The kernel knows a context by its struct's name alone (btf_is_prog_ctx_type); given `void *` it complains
+// in its log.
+u32 add_context(BtfTypes& types, ProgramType type)
+{
+    switch (type) {
+    case ProgramType::xdp:
+        return types.structure("xdp_md", 0, {});
+    case ProgramType::socket_filter:
+    case ProgramType::sched_cls:
+        return types.structure("__sk_buff", 0, {});
+    case ProgramType::syscall:
+        break;
+    }
+    return 0;
+}
+
+u32 add_entry(BtfTypes& types, const Function& function, ProgramType type)
 {
     const u32 result = types.integer("int", 4, true);
-    const u32 prototype = types.prototype(result, {{"ctx", types.void_pointer()}});
+    const u32 context = types.pointer(add_context(types, type));
+    const u32 prototype = types.prototype(result, {{"ctx", context}});
     return types.function(function.name, prototype, BtfLinkage::global);
 }
 
@@ -155,7 +172,7 @@ ProgramBtf program_btf(const Program& program)
     ProgramBtf result;
     for (const Function& each : functions)
         result.functions.push_back(
-            {each.slot, each.slot == 0 ? add_entry(types, each) : add_subprogram(types, each)});
+            {each.slot, each.slot == 0 ? add_entry(types, each, program.type) : add_subprogram(types, each)});
     for (const auto& [slot, line] : lines_by_slot(program, functions))
         result.lines.push_back({slot, types.string(line.file), types.string(on_one_line(line.text)),
                                 std::min(line.line, line_max) << 10 | std::min(line.column, column_max)});

@@ -66,11 +66,7 @@ u32 BtfTypes::integer(std::string_view name, u32 bytes, bool is_signed)
     return id;
 }
 
-u32 BtfTypes::void_pointer()
-{
-    if (void_pointer_ == 0) void_pointer_ = add(0, kind_ptr, 0, 0);
-    return void_pointer_;
-}
+u32 BtfTypes::pointer(u32 type) { return add(0, kind_ptr, 0, type); }
 
 u32 BtfTypes::array(u32 element, u32 index, u32 count)
 {

@@ -34,8 +34,8 @@ public:
 
     /// An integer of 1, 2, 4 or 8 bytes. Asked for again by the same name, it is the same type.
     u32 integer(std::string_view name, u32 bytes, bool is_signed);
-    /// `void *`.
-    u32 void_pointer();
+    /// A pointer to this type; 0 is void.
+    u32 pointer(u32 type);
     u32 array(u32 element, u32 index, u32 count);
     u32 structure(std::string_view name, u32 bytes, const std::vector<BtfMember>& members);
     u32 type_definition(std::string_view name, u32 type);
@@ -54,7 +54,6 @@ private:
     std::map<std::string, u32, std::less<>> string_offsets_ = {{"", 0}};
     std::map<std::string, u32, std::less<>> named_ = {};
     u32 last_id_ = 0; // 0 is void
-    u32 void_pointer_ = 0;
 };
 
 } // namespace lb::bpf

@@ -180,6 +180,7 @@ TEST_CASE("the verifier's log and bpftool show the lines that a program was made
     CHECK(contains(log, "; parse eth/ipv4/tcp @ ingress.cpp:34"));
     CHECK(contains(log, "; find the service @ ingress.cpp:41"));
     CHECK(contains(log, "; hash the tuple @ hash.cpp:12"));
+    CHECK_FALSE(contains(log, "arg#0")); // the kernel takes the entry's signature as it is
 
     if (!has_bpftool()) {
         WARN("bpftool is not installed: its view was not tested");
@@ -188,10 +189,27 @@ TEST_CASE("the verifier's log and bpftool show the lines that a program was made
     const std::string dump =
         run("bpftool prog dump xlated id " + std::to_string(id_of<bpf_prog_info>(loaded.get())) + " linum");
     INFO(dump);
-    CHECK(contains(dump, "int lb_small(void * ctx):"));
+    CHECK(contains(dump, "int lb_small(struct xdp_md * ctx):"));
     CHECK(contains(dump, "u64 hash_tuple(u64 arg1):"));
     CHECK(contains(dump, "; parse eth/ipv4/tcp [file:ingress.cpp line_num:34 line_col:9]"));
     CHECK(contains(dump, "; hash the tuple [file:hash.cpp line_num:12 line_col:5]"));
+}
+
+TEST_CASE("the entry of each type of program has a signature that the kernel takes", "[kernel]")
+{
+    for (const ProgramType type : {ProgramType::xdp, ProgramType::sched_cls, ProgramType::socket_filter}) {
+        Program program = small_program();
+        program.type = type;
+        const ProgramBtf btf = program_btf(program);
+        std::string log;
+        const Fd types(load_btf(btf.blob, log));
+        INFO(log);
+        REQUIRE(types.get() >= 0);
+        const Fd loaded(load_program(program, btf, types.get(), log));
+        INFO(log);
+        CHECK(loaded.get() >= 0);
+        CHECK_FALSE(contains(log, "arg#0"));
+    }
 }
 
 TEST_CASE("names that are no identifiers, and functions without lines, load all the same", "[kernel]")

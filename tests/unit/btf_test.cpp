@@ -70,21 +70,23 @@ MapSpec described(MapType type)
 
 } // namespace
 
-TEST_CASE("the blob of a program without lines is header, int, pointer, prototype, function and strings",
+TEST_CASE("the blob of a program without lines is header, int, context, prototype, function and strings",
           "[btf]")
 {
     const Program program{.name = "lb", .code = nops(1), .functions = {{.name = "lb"}}};
     const ProgramBtf btf = program_btf(program);
+    // clang-format off
     const std::vector<u8> expected = {
-        0x9f, 0xeb, 1, 0, 24, 0, 0, 0, 0, 0, 0, 0, 60, 0, 0, 0, 60, 0, 0, 0, 12, 0, 0, 0, // header
-        1, 0, 0, 0, 0, 0, 0, 1, 4, 0, 0, 0, 32, 0, 0, 1,                                  // [1] int, signed
-        0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0,                                               // [2] void *
-        0, 0, 0, 0, 1, 0, 0, 13, 1, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0,                      // [3] int (void
-                                                                                          // *ctx)
-        9, 0, 0, 0, 1, 0, 0, 12, 3, 0, 0, 0,                                              // [4] lb, global
-        0, 'i', 'n', 't', 0, 'c', 't', 'x', 0, 'l', 'b', 0};
+        0x9f, 0xeb, 1, 0, 24, 0, 0, 0,  0, 0, 0, 0, 72, 0, 0, 0,  72, 0, 0, 0, 19, 0, 0, 0,
+        1, 0, 0, 0,  0, 0, 0, 1,  4, 0, 0, 0,  32, 0, 0, 1,                // [1] int, 32 bits, signed
+        5, 0, 0, 0,  0, 0, 0, 4,  0, 0, 0, 0,                              // [2] struct xdp_md
+        0, 0, 0, 0,  0, 0, 0, 2,  2, 0, 0, 0,                              // [3] struct xdp_md *
+        0, 0, 0, 0,  1, 0, 0, 13,  1, 0, 0, 0,  12, 0, 0, 0,  3, 0, 0, 0,  // [4] int (struct xdp_md *ctx)
+        16, 0, 0, 0,  1, 0, 0, 12,  4, 0, 0, 0,                            // [5] lb, global
+        0, 'i', 'n', 't', 0, 'x', 'd', 'p', '_', 'm', 'd', 0, 'c', 't', 'x', 0, 'l', 'b', 0};
+    // clang-format on
     CHECK(btf.blob == expected);
-    CHECK(btf.functions == std::vector<BtfFunction>{{0, 4}});
+    CHECK(btf.functions == std::vector<BtfFunction>{{0, 5}});
     CHECK(btf.lines.empty());
 }
 
@@ -117,10 +119,10 @@ TEST_CASE("a line record has slot, file, text and line << 10 | column", "[btf]")
                           .lines = {{0, "in.cpp", 34, 5, "parse"}, {2, "in.cpp", 35, 9, "parse"}}};
     const ProgramBtf btf = program_btf(program);
     REQUIRE(btf.lines.size() == 2);
-    CHECK(btf.lines[0] == BtfLine{0, 12, 19, 34821}); // 34 * 1024 + 5
-    CHECK(btf.lines[1] == BtfLine{2, 12, 19, 35849}); // 35 * 1024 + 9
-    CHECK(string_at(btf.blob, 12) == "in.cpp");
-    CHECK(string_at(btf.blob, 19) == "parse");
+    CHECK(btf.lines[0] == BtfLine{0, 19, 26, 34821}); // 34 * 1024 + 5
+    CHECK(btf.lines[1] == BtfLine{2, 19, 26, 35849}); // 35 * 1024 + 9
+    CHECK(string_at(btf.blob, 19) == "in.cpp");
+    CHECK(string_at(btf.blob, 26) == "parse");
 }
 
 TEST_CASE("columns and lines too large for the record are clamped", "[btf]")
@@ -183,17 +185,18 @@ TEST_CASE("a subprogram is a static function of scalars", "[btf]")
 {
     const Program program{.name = "lb", .code = nops(4), .functions = {{"lb", 0, 1}, {"hash", 2, 2}}};
     const ProgramBtf btf = program_btf(program);
-    CHECK(btf.functions == std::vector<BtfFunction>{{0, 4}, {2, 7}});
-    // Types: int 16, void * 12, prototype 20, function 12, u64 16, prototype 12 + 2 * 8, function 12 bytes.
-    REQUIRE(word_at(btf.blob, 12) == 116);
-    const std::size_t prototype = 24 + 76;
+    CHECK(btf.functions == std::vector<BtfFunction>{{0, 5}, {2, 8}});
+    // Types: int 16, struct 12, pointer 12, prototype 20, function 12, u64 16, prototype 12 + 2 * 8, function
+    // 12 bytes.
+    REQUIRE(word_at(btf.blob, 12) == 128);
+    const std::size_t prototype = 24 + 88;
     CHECK(word_at(btf.blob, prototype + 4) == 0x0d00'0002);
-    CHECK(word_at(btf.blob, prototype + 8) == 5);
+    CHECK(word_at(btf.blob, prototype + 8) == 6);
     CHECK(string_at(btf.blob, word_at(btf.blob, prototype + 12)) == "arg1");
-    CHECK(word_at(btf.blob, prototype + 16) == 5);
+    CHECK(word_at(btf.blob, prototype + 16) == 6);
     CHECK(string_at(btf.blob, word_at(btf.blob, prototype + 20)) == "arg2");
     CHECK(word_at(btf.blob, prototype + 32) == 0x0c00'0000); // func, static
-    CHECK(word_at(btf.blob, prototype + 36) == 6);
+    CHECK(word_at(btf.blob, prototype + 36) == 7);
 }
 
 TEST_CASE("a map's key and value are structs with their members in place", "[btf]")

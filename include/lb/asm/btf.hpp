@@ -44,9 +44,9 @@ struct MapBtf {
     u32 value_type_id = 0;
 };
 
-/// The entry is `int name(void *ctx)`, the others are static and take and return `u64`. Line records are
-/// brought into the form that the kernel wants: one at the start of each function, strictly rising, none
-/// inside ld_imm64.
+/// The entry is `int name(struct xdp_md *ctx)`, or with the context of its type; the others are static and
+/// take and return `u64`. Line records are brought into the form that the kernel wants: one at the start of
+/// each function, strictly rising, none inside ld_imm64.
 ProgramBtf program_btf(const Program& program);
 
 /// Nothing where neither key nor value is described, or where the kernel refuses BTF for this type of map.
