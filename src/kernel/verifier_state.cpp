@@ -59,6 +59,8 @@ struct Described {
         if (found == arguments.end()) return std::nullopt;
         return parse(found->second);
     }
+    /// The same for bytes, of which the kernel has at most 32 bits; 0 where it is not said.
+    i64 distance(std::string_view name) const { return narrow<i32>(number(name).value_or(0)).value_or(0); }
     static std::optional<i64> parse(std::string_view text)
     {
         const bool negative = scan::take(text, "-");
@@ -94,7 +96,7 @@ std::string range_of(const Described& state)
 std::string moved(const Described& state)
 {
     std::string text;
-    if (const i64 off = state.number("off").value_or(0); off != 0)
+    if (const i64 off = state.distance("off"); off != 0)
         text += off > 0 ? ", " + std::to_string(off) + " bytes in"
                         : ", " + std::to_string(-off) + " bytes before it";
     if (state.arguments.contains("umax") || state.arguments.contains("smax") ||
@@ -106,7 +108,7 @@ std::string moved(const Described& state)
 // The range of checked bytes counts from where the pointer would be without its constant offset.
 std::string packet_pointer(const Described& state)
 {
-    const i64 checked = std::max<i64>(0, state.number("r").value_or(0) - state.number("off").value_or(0));
+    const i64 checked = std::max<i64>(0, state.distance("r") - state.distance("off"));
     const std::string position = moved(state);
     return "a packet pointer" + position + (position.empty() ? "" : ",") + " of which " +
            (checked == 0   ? std::string("no byte is checked")
