@@ -1,0 +1,189 @@
+#include "runtime/balancer.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/mount.h>
+
+#include "datapath/generate.hpp"
+#include "kernel/features.hpp"
+#include "kernel/verifier_log.hpp"
+#include "runtime/host_settings.hpp"
+
+namespace lb::runtime {
+namespace {
+
+Result<kernel::InstanceLock> lock_instance(const std::string& instance)
+{
+    return kernel::InstanceLock::acquire(run_folder(instance) + "/lock");
+}
+
+Result<std::vector<kernel::Interface>> find_interfaces(const std::vector<std::string>& names)
+{
+    std::vector<kernel::Interface> found;
+    for (const auto& name : names) {
+        auto interface = kernel::interface_by_name(name);
+        if (!interface) return std::unexpected(interface.error());
+        if (!interface->ethernet())
+            return fail(ErrorKind::host_not_ready,
+                        "interface " + name + " has no Ethernet frames, which the programs read");
+        found.push_back(std::move(*interface));
+    }
+    return found;
+}
+
+Result<kernel::Program> load(const std::expected<bpf::Program, bpf::Error>& made,
+                             const kernel::Resolver& resolver)
+{
+    if (!made) return fail(ErrorKind::failure, "generating a program: " + bpf::to_string(made.error()));
+    auto loaded = kernel::Program::load(*made, resolver);
+    if (loaded) return std::move(*loaded);
+    Error error = loaded.error().error;
+    if (!loaded.error().log.empty())
+        error.message += "\n" + kernel::to_text(kernel::explain_rejection(loaded.error().log, *made));
+    return std::unexpected(std::move(error));
+}
+
+void add(model::TargetCounters& sum, const model::TargetCounters& each)
+{
+    sum.connections += each.connections;
+    sum.forward_packets += each.forward_packets;
+    sum.forward_bytes += each.forward_bytes;
+    sum.reply_packets += each.reply_packets;
+    sum.reply_bytes += each.reply_bytes;
+}
+
+Result<void> remove_everything(const std::string& instance, State& state, const kernel::PinFolder& pins)
+{
+    if (auto done = detach_all(state, pins); !done) return done;
+    if (auto done = restore_settings(instance, state); !done) return done;
+    if (auto done = pins.remove_all(); !done) return done;
+    // Only a mount of our own, and only when nobody else has put anything there: the kernel refuses it
+    // otherwise.
+    if (state.bpffs_mounted && umount2(kernel::bpffs_default, 0) == 0)
+        spdlog::info("{} unmounted again", kernel::bpffs_default);
+    return remove_state(instance);
+}
+
+} // namespace
+
+Result<Balancer> Balancer::start(const model::Config& config)
+{
+    const std::string& instance = config.settings.instance;
+    auto lock = lock_instance(instance);
+    if (!lock) return std::unexpected(lock.error());
+    auto state = load_state(instance);
+    if (!state) return std::unexpected(state.error());
+    const auto mounted = kernel::ensure_bpffs();
+    if (!mounted) return std::unexpected(mounted.error());
+    if (*mounted == kernel::Mounted::by_us) state->bpffs_mounted = true;
+    // The monitor is there before addresses are listed, so that no change falls between the two.
+    auto monitor = kernel::HostMonitor::open();
+    if (!monitor) return std::unexpected(monitor.error());
+    const bool fresh = !kernel::PinFolder::at(instance).exists();
+    auto pins = kernel::PinFolder::create(instance);
+    if (!pins) return std::unexpected(pins.error());
+
+    Balancer balancer(instance, std::move(*lock), std::move(*pins), std::move(*state), std::move(*monitor));
+    if (auto up = balancer.bring_up(config); !up) {
+        if (fresh)
+            if (auto off = balancer.take_off(); !off) spdlog::error("{}", off.error().message);
+        return std::unexpected(up.error());
+    }
+    return balancer;
+}
+
+Result<void> Balancer::bring_up(const model::Config& config)
+{
+    auto plan = model::make_plan(config, state_.ids);
+    if (!plan) return std::unexpected(plan.error());
+    plan_ = std::move(*plan);
+    state_.ids = plan_.ids;
+    auto ingress = find_interfaces(plan_.interfaces);
+    if (!ingress) return std::unexpected(ingress.error());
+    auto egress = find_interfaces(plan_.egress_interfaces);
+    if (!egress) return std::unexpected(egress.error());
+    const auto features = kernel::probe_features();
+    if (!features) return std::unexpected(features.error());
+    spdlog::debug("{}", kernel::to_text(*features));
+
+    const datapath::Maps maps(plan_);
+    auto tables = Tables::create(plan_, maps, pins_);
+    if (!tables) return std::unexpected(tables.error());
+    tables_ = std::move(*tables);
+    auto clock = JiffiesClock::create();
+    if (!clock) return std::unexpected(clock.error());
+    clock_ = std::move(*clock);
+    if (auto followed = follow_addresses(); !followed) return followed;
+    const auto own = kernel::host_addresses();
+    if (!own) return std::unexpected(own.error());
+    if (auto set = apply_settings(instance_, state_, needed_settings(plan_, *own)); !set) return set;
+    return load_and_attach(maps, *features,
+                           {.ingress = *ingress, .egress = *egress, .xdp_mode = plan_.settings.xdp_mode});
+}
+
+Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
+                                       AttachPlan attach)
+{
+    kernel::Resolver resolver = tables_.resolver();
+    for (const auto& interface : attach.ingress)
+        resolver.values[datapath::ifindex_symbol(interface.name)] = interface.index;
+    for (const auto& interface : attach.egress)
+        resolver.values[datapath::ifindex_symbol(interface.name)] = interface.index;
+    auto ingress = load(datapath::make_ingress(plan_, maps, features), resolver);
+    if (!ingress) return std::unexpected(ingress.error());
+    auto egress = load(datapath::make_egress(plan_, maps, features), resolver);
+    if (!egress) return std::unexpected(egress.error());
+    if (auto attached = attach_all(instance_, state_, pins_, attach, *ingress, *egress, features); !attached)
+        return attached;
+    if (auto pinned = tables_.pin(pins_); !pinned) return pinned;
+    return save_state(instance_, state_);
+}
+
+Result<void> Balancer::follow_addresses()
+{
+    if (auto events = monitor_.read(); !events) return std::unexpected(events.error());
+    const auto own = kernel::host_addresses();
+    if (!own) return std::unexpected(own.error());
+    return tables_.set_own_addresses(*own, plan_.loopback_interface);
+}
+
+Result<Collected> Balancer::collect_idle()
+{
+    return collect(tables_["flows4"], clock_, model::Timeouts::from(plan_.settings.connection_timeout));
+}
+
+Result<Totals> Balancer::totals() const
+{
+    Totals totals;
+    for (u32 reason = 0; reason < model::reasons_count; ++reason) {
+        const auto counts = tables_["exits"].lookup_percpu<u32, u64>(reason);
+        if (!counts) return std::unexpected(counts.error());
+        u64 sum = 0;
+        for (const u64 each : *counts) sum += each;
+        totals.exits.push_back(sum);
+    }
+    for (const auto& target : plan_.targets) {
+        const auto counts = tables_["counters"].lookup_percpu<u32, model::TargetCounters>(target.id);
+        if (!counts) return std::unexpected(counts.error());
+        for (const auto& each : *counts) add(totals.targets[target.id], each);
+    }
+    // Translated packets are counted once, in their target's row; the reason's total is their sum.
+    for (const auto& [id, each] : totals.targets) {
+        totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
+        totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
+    }
+    return totals;
+}
+
+Result<void> Balancer::take_off() { return remove_everything(instance_, state_, pins_); }
+
+Result<void> detach_instance(const std::string& instance)
+{
+    auto lock = lock_instance(instance);
+    if (!lock) return std::unexpected(lock.error());
+    auto state = load_state(instance);
+    if (!state) return std::unexpected(state.error());
+    const auto pins = kernel::PinFolder::at(instance);
+    return remove_everything(instance, *state, pins);
+}
+
+} // namespace lb::runtime

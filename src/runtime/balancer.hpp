@@ -1,0 +1,67 @@
+// A running balancer: from a plan to attached programs, and what goes on meanwhile (own addresses, idle
+// connections). Owns the maps' fds and the instance lock; what it attached outlives it unless take_off() is
+// called. One thread.
+#pragma once
+
+#include <memory>
+
+#include "kernel/lock.hpp"
+#include "kernel/monitor.hpp"
+#include "lb/base/kernel_features.hpp"
+#include "model/reason.hpp"
+#include "runtime/attachments.hpp"
+#include "runtime/collector.hpp"
+#include "runtime/tables.hpp"
+
+namespace lb::runtime {
+
+/// Counters added up over all CPUs.
+struct Totals {
+    std::vector<u64> exits = {};                       ///< by model::Reason
+    std::map<u32, model::TargetCounters> targets = {}; ///< by target id
+};
+
+class Balancer {
+public:
+    /// Everything up to and including attached programs. On an error nothing of this call is left on the
+    /// host.
+    static Result<Balancer> start(const model::Config& config);
+
+    const model::Plan& plan() const { return plan_; }
+    /// To be polled; then call follow_addresses().
+    int monitor_fd() const { return monitor_.fd(); }
+    /// Brings the own-address map up to date with the host.
+    Result<void> follow_addresses();
+    /// One pass of the collector.
+    Result<Collected> collect_idle();
+    Result<Totals> totals() const;
+    /// Takes programs, pins and host settings back.
+    Result<void> take_off();
+
+private:
+    Balancer(std::string instance, kernel::InstanceLock lock, kernel::PinFolder pins, State state,
+             kernel::HostMonitor monitor)
+        : instance_(std::move(instance)),
+          lock_(std::move(lock)),
+          pins_(std::move(pins)),
+          state_(std::move(state)),
+          monitor_(std::move(monitor))
+    {}
+    Result<void> bring_up(const model::Config& config);
+    Result<void> load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
+                                 AttachPlan attach);
+
+    std::string instance_;
+    kernel::InstanceLock lock_;
+    kernel::PinFolder pins_;
+    State state_;
+    kernel::HostMonitor monitor_;
+    model::Plan plan_ = {};
+    Tables tables_ = {};
+    JiffiesClock clock_ = {};
+};
+
+/// Takes off what an instance left on the host, without a configuration. An error where a process runs it.
+Result<void> detach_instance(const std::string& instance);
+
+} // namespace lb::runtime

@@ -1,0 +1,130 @@
+#include "runtime/daemon.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio.hpp>
+#include <csignal>
+
+#include "runtime/balancer.hpp"
+
+namespace lb::runtime {
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+constexpr auto totals_interval = 10s;
+
+// The collector comes by often enough that no connection outlives its timeout by more than a tenth, or a
+// second.
+std::chrono::milliseconds collect_interval(std::chrono::seconds timeout)
+{
+    return std::clamp<std::chrono::milliseconds>(timeout / 10, 500ms, 5s);
+}
+
+class Daemon {
+public:
+    explicit Daemon(Balancer& balancer)
+        : balancer_(balancer),
+          signals_(io_, SIGTERM, SIGINT),
+          addresses_(io_, balancer.monitor_fd()),
+          collect_(io_),
+          totals_(io_)
+    {
+        signals_.async_wait([this](const boost::system::error_code&, int number) {
+            spdlog::info("ending on signal {}", number);
+            io_.stop();
+        });
+        wait_for_addresses();
+        collect_later();
+        if (balancer_.plan().settings.stats_enabled) totals_later();
+    }
+    ~Daemon() { addresses_.release(); } // the monitor owns the fd
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    void run() { io_.run(); }
+
+private:
+    void wait_for_addresses()
+    {
+        addresses_.async_wait(
+            asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+                if (error) return;
+                if (auto done = balancer_.follow_addresses(); !done)
+                    spdlog::error("following the host's addresses: {}", done.error().message);
+                wait_for_addresses();
+            });
+    }
+    void collect_later()
+    {
+        collect_.expires_after(collect_interval(balancer_.plan().settings.connection_timeout));
+        collect_.async_wait([this](const boost::system::error_code& error) {
+            if (error) return;
+            const auto collected = balancer_.collect_idle();
+            if (!collected)
+                spdlog::error("collecting idle connections: {}", collected.error().message);
+            else {
+                connections_ = collected->connections;
+                if (collected->removed > 0)
+                    spdlog::debug("{} idle connections removed, {} left", collected->removed, connections_);
+            }
+            collect_later();
+        });
+    }
+    void totals_later()
+    {
+        totals_.expires_after(totals_interval);
+        totals_.async_wait([this](const boost::system::error_code& error) {
+            if (error) return;
+            log_totals();
+            totals_later();
+        });
+    }
+    void log_totals() const
+    {
+        const auto totals = balancer_.totals();
+        if (!totals) return spdlog::error("reading the counters: {}", totals.error().message);
+        model::TargetCounters sum;
+        for (const auto& [id, each] : totals->targets) {
+            sum.connections += each.connections;
+            sum.forward_packets += each.forward_packets;
+            sum.forward_bytes += each.forward_bytes;
+            sum.reply_packets += each.reply_packets;
+            sum.reply_bytes += each.reply_bytes;
+        }
+        spdlog::info("totals: connections={} live={} forward-packets={} forward-bytes={} reply-packets={} "
+                     "reply-bytes={}",
+                     sum.connections, connections_, sum.forward_packets, sum.forward_bytes, sum.reply_packets,
+                     sum.reply_bytes);
+    }
+
+    Balancer& balancer_;
+    asio::io_context io_{1};
+    asio::signal_set signals_;
+    asio::posix::stream_descriptor addresses_;
+    asio::steady_timer collect_;
+    asio::steady_timer totals_;
+    u64 connections_ = 0;
+};
+
+} // namespace
+
+Result<void> run_daemon(const model::Config& config)
+{
+    auto balancer = Balancer::start(config);
+    if (!balancer) return std::unexpected(balancer.error());
+    {
+        Daemon daemon(*balancer);
+        spdlog::info("ready: {} proxies, {} targets, instance {}", balancer->plan().proxies.size(),
+                     balancer->plan().targets.size(), balancer->plan().instance);
+        daemon.run();
+    }
+    if (config.settings.on_exit == model::OnExit::keep) {
+        spdlog::info("left attached (on-exit: keep); 'lb detach' takes it off");
+        return {};
+    }
+    return balancer->take_off();
+}
+
+} // namespace lb::runtime
