@@ -1,0 +1,52 @@
+#include "cli/commands.hpp"
+
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "model/plan.hpp"
+#include "runtime/balancer.hpp"
+#include "runtime/daemon.hpp"
+
+namespace lb::cli {
+namespace {
+
+void set_up_log(const model::Settings& settings)
+{
+    static constexpr std::array levels{spdlog::level::trace, spdlog::level::debug, spdlog::level::info,
+                                       spdlog::level::warn, spdlog::level::err};
+    spdlog::set_level(levels[static_cast<std::size_t>(settings.log_level)]);
+    if (settings.log_format == model::LogFormat::json)
+        spdlog::set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})");
+    else
+        spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+}
+
+} // namespace
+
+Result<void> run(const Options& options)
+{
+    const auto config = read_configuration(options);
+    if (!config) return std::unexpected(config.error());
+    set_up_log(config->settings);
+    return runtime::run_daemon(*config);
+}
+
+Result<void> check(const Options& options)
+{
+    const auto config = read_configuration(options);
+    if (!config) return std::unexpected(config.error());
+    const auto plan = model::make_plan(*config);
+    if (!plan) return std::unexpected(plan.error());
+    fmt::print("ok: {} proxies, {} listeners, {} targets, {} source routes\n", plan->proxies.size(),
+               plan->listeners.size(), plan->targets.size(), plan->routes.size());
+    return {};
+}
+
+Result<void> detach(const Options& options)
+{
+    set_up_log({});
+    return runtime::detach_instance(options.instance);
+}
+
+} // namespace lb::cli

@@ -1,0 +1,49 @@
+// The `lb` command: reads the command line, runs one command, prints one clear message when it failed.
+#include <spdlog/fmt/fmt.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <cstdio>
+
+#include "cli/commands.hpp"
+
+namespace {
+
+using lb::cli::Command;
+using lb::cli::Options;
+
+lb::Result<void> dispatch(const Options& options)
+{
+    switch (options.command) {
+    case Command::run:
+        return lb::cli::run(options);
+    case Command::check:
+        return lb::cli::check(options);
+    case Command::dump:
+        return lb::cli::dump(options);
+    case Command::verify:
+        return lb::cli::verify(options);
+    case Command::detach:
+        return lb::cli::detach(options);
+    case Command::help:
+        fmt::print("{}", options.help);
+        return {};
+    case Command::version:
+        fmt::print("lb {}\n", LB_VERSION);
+        return {};
+    }
+    return {};
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    // The log is for people who watch the daemon: standard output belongs to what a command prints.
+    spdlog::set_default_logger(spdlog::stderr_color_mt("lb"));
+    const auto options = lb::cli::parse_options(argc, argv);
+    const auto done = options ? dispatch(*options) : std::unexpected(options.error());
+    if (done) return 0;
+    fmt::print(stderr, "lb: {}\n", done.error().message);
+    return static_cast<int>(done.error().kind);
+}

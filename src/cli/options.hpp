@@ -1,0 +1,36 @@
+// The command line as values. Parsing only; nothing is read, printed or run here.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lb/base/result.hpp"
+#include "model/overrides.hpp"
+
+namespace lb::cli {
+
+enum class Command { run, check, dump, verify, detach, help, version };
+enum class DumpFormat { text, hex, raw, c, json };
+enum class Which { both, ingress, egress };
+
+struct Options {
+    Command command = Command::run;
+    std::optional<std::string> config_file = {}; ///< -c; without it lb.json where that exists
+    model::Overrides overrides = {};
+    bool verbose = false;
+    DumpFormat format = DumpFormat::text;
+    Which program = Which::both;
+    std::optional<std::string> kernel = {}; ///< --kernel: generate for that version
+    u32 log_level = 0;                      ///< lb verify
+    bool stats = false;                     ///< lb verify: print only the verifier's figures
+    std::optional<std::string> broken =
+        {};                           ///< lb verify --broken: a program that must be rejected, for the tests
+    std::string instance = "default"; ///< lb detach
+    std::string help = {};            ///< text for Command::help
+};
+
+/// Errors are of ErrorKind::usage.
+Result<Options> parse_options(int argc, const char* const* argv);
+
+} // namespace lb::cli
