@@ -1,6 +1,7 @@
-// The plan: a configuration resolved to what the datapath needs, with ids instead of names and everything that can be
-// computed before the packet comes. Code is generated from the structural part (listeners, features, sizes), maps are
-// filled from the rest (targets, groups, routes). The same Config and Ids give the same Plan everywhere. Pure values.
+// The plan: a configuration resolved to what the datapath needs, with ids instead of names and everything
+// that can be computed before the packet comes. Code is generated from the structural part (listeners,
+// features, sizes), maps are filled from the rest (targets, groups, routes). The same Config and Ids give the
+// same Plan everywhere. Pure values.
 #pragma once
 
 #include <map>
@@ -14,8 +15,8 @@ namespace lb::model {
 
 /// Ids that stay with a name over reloads and restarts: a flow entry refers to them.
 struct Ids {
-    std::map<std::string, u32> proxies = {};  ///< by proxy name
-    std::map<std::string, u32> targets = {};  ///< by "proxy name/ip:port"
+    std::map<std::string, u32> proxies = {}; ///< by proxy name
+    std::map<std::string, u32> targets = {}; ///< by "proxy name/ip:port"
     friend bool operator==(const Ids&, const Ids&) = default;
 };
 
@@ -25,8 +26,8 @@ struct PlanListener {
     Protocol protocol = Protocol::tcp;
     u16 port = 0;
     AddressKind kind = AddressKind::own;
-    be32 address{};                            ///< for `given`
-    std::vector<std::string> interfaces = {};  ///< empty: every interface of the plan
+    be32 address{};                           ///< for `given`
+    std::vector<std::string> interfaces = {}; ///< empty: every interface of the plan
 };
 
 struct PlanProxy {
@@ -43,16 +44,17 @@ struct PlanTarget {
 };
 
 struct GroupMember {
-    u32 target = 0;  ///< target id
-    u32 weight = 0;  ///< effective; 0 takes nothing new
+    u32 target = 0; ///< target id
+    u32 weight = 0; ///< effective; 0 takes nothing new
 };
 
 /// Targets that share connections by weight, through one slot table.
 struct PlanGroup {
-    u32 id = 0;  ///< index into the groups map
+    u32 id = 0; ///< index into the groups map
     u32 proxy = 0;
     std::vector<GroupMember> members = {};
-    u32 slots = 0;  ///< size of its table; depends on the number of members only, so that weights move few flows
+    u32 slots =
+        0; ///< size of its table; depends on the number of members only, so that weights move few flows
 };
 
 struct PlanRoute {
@@ -63,14 +65,15 @@ struct PlanRoute {
 
 struct Plan {
     std::string instance = {};
-    std::vector<std::string> interfaces = {};         ///< ingress program; sorted, unique
-    std::vector<std::string> egress_interfaces = {};  ///< egress program: `interfaces` and more; sorted, unique
+    std::vector<std::string> interfaces = {}; ///< ingress program; sorted, unique
+    std::vector<std::string> egress_interfaces =
+        {}; ///< egress program: `interfaces` and more; sorted, unique
     std::vector<PlanListener> listeners = {};
-    std::vector<PlanProxy> proxies = {};  ///< in the configuration's order
+    std::vector<PlanProxy> proxies = {}; ///< in the configuration's order
     std::vector<PlanTarget> targets = {};
     std::vector<PlanGroup> groups = {};
     std::vector<PlanRoute> routes = {};
-    Ids ids = {};                    ///< those given, with what this configuration added
+    Ids ids = {}; ///< those given, with what this configuration added
     u32 max_connections = 0;
     bool loopback_targets = false;   ///< some target is in 127/8: route_localnet, and a guard in the program
     bool loopback_interface = false; ///< `lo` is among the interfaces
@@ -80,4 +83,4 @@ struct Plan {
 /// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids.
 Result<Plan> make_plan(const Config& config, const Ids& previous = {});
 
-}  // namespace lb::model
+} // namespace lb::model

@@ -1,0 +1,186 @@
+// A proxy: its listener, its groups of targets, its source routes.
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "model/config_rules.hpp"
+#include "model/config_sections.hpp"
+
+namespace lb::model {
+namespace {
+
+constexpr std::array<std::string_view, 5> proxy_keys = {"name", "listen", "default-target", "source-routes",
+                                                        "weight-mode"};
+constexpr std::array<std::string_view, 8> later_keys = {
+    "algorithm", "session-persistence", "forwarding",   "allow",
+    "deny",      "rate-limits",         "health-check", "circuit-breaker"};
+constexpr std::array<std::string_view, 5> listen_keys = {"interfaces", "egress-interfaces", "port", "address",
+                                                         "protocol"};
+constexpr std::array<std::string_view, 3> route_keys = {"source", "target", "targets"};
+
+const Choices<WeightMode> weight_modes = {{"percent", WeightMode::percent},
+                                          {"relative", WeightMode::relative}};
+
+enum class Protocols { tcp, udp, both };
+const Choices<Protocols> protocols = {
+    {"tcp", Protocols::tcp}, {"udp", Protocols::udp}, {"both", Protocols::both}};
+
+constexpr std::string_view address_form = R"(an IP address, a list of them that isn't empty, or "any")";
+constexpr std::string_view source_form = "an IP address or a prefix such as 192.168.0.0/16";
+
+std::vector<std::string> read_interfaces(const Node& node)
+{
+    std::vector<std::string> names;
+    const auto nodes = node.list(interfaces_max, "a list of at least one interface's name");
+    if (!nodes) return names;
+    for (const Node& element : *nodes) {
+        const auto name = element.string("the name of an interface");
+        if (!name) continue;
+        if (const std::string problem = interface_problem(*name); !problem.empty()) {
+            element.refuse(problem);
+        } else if (std::ranges::find(names, *name) != names.end()) {
+            element.refuse("the same interface twice");
+        }
+        names.push_back(*name);
+    }
+    return names;
+}
+
+void read_address(const Node& node, std::vector<IpAddress>& addresses)
+{
+    const auto text = node.string("an IP address");
+    if (!text) return;
+    const auto ip = IpAddress::parse(*text);
+    const std::string problem = ip ? listener_problem(*ip) : "expected an IP address";
+    if (!problem.empty()) return node.refuse(problem);
+    if (std::ranges::find(addresses, *ip) != addresses.end()) return node.refuse("the same address twice");
+    addresses.push_back(*ip);
+}
+
+void read_addresses(const Node& node, ListenConfig& listen)
+{
+    listen.kind = AddressKind::given;
+    if (node.kind() == JsonKind::array) {
+        const auto nodes = node.list(addresses_max, address_form);
+        if (!nodes) return;
+        for (const Node& element : *nodes) read_address(element, listen.addresses);
+        return;
+    }
+    const auto text = node.string(address_form);
+    if (!text) return;
+    if (*text == "any") {
+        listen.kind = AddressKind::any;
+    } else if (!IpAddress::parse(*text)) {
+        node.refuse("expected " + std::string(address_form));
+    } else {
+        read_address(node, listen.addresses);
+    }
+}
+
+void read_listen(const Node& node, ListenConfig& listen)
+{
+    const auto object = ObjectNode::read(node, {listen_keys, {}});
+    if (!object) return;
+    if (const auto value = object->require("interfaces", "a list of at least one interface's name")) {
+        listen.interfaces = read_interfaces(*value);
+    }
+    if (const auto value = object->find("egress-interfaces"))
+        listen.egress_interfaces = read_interfaces(*value);
+    if (const auto value = object->require("port", "an integer 1..65535")) {
+        listen.port = static_cast<u16>(value->integer(1, 65535).value_or(1));
+    }
+    if (const auto value = object->find("address")) read_addresses(*value, listen);
+    if (const auto value = object->find("protocol")) {
+        const auto which = value->choice(protocols).value_or(Protocols::both);
+        listen.tcp = which != Protocols::udp;
+        listen.udp = which != Protocols::tcp;
+    }
+}
+
+std::optional<Prefix> read_source(const Node& node)
+{
+    const auto text = node.string(source_form);
+    if (!text) return std::nullopt;
+    const auto prefix = Prefix::parse(*text);
+    if (!prefix) {
+        node.refuse("expected " + std::string(source_form));
+    } else if (*prefix != prefix->network()) {
+        node.refuse("bits are set below the prefix: the network is " + prefix->network().text());
+    } else if (prefix->address.is_v6()) {
+        node.refuse(ipv6_later);
+    } else {
+        return prefix;
+    }
+    return std::nullopt;
+}
+
+void read_route_targets(const ObjectNode& object, std::optional<WeightMode> mode, RouteConfig& route)
+{
+    const auto one = object.find("target");
+    const auto several = object.find("targets");
+    if (one.has_value() == several.has_value()) {
+        object.node().complain(one ? R"(both "target" and "targets": expected one of them)"
+                                   : R"(expected "target" or "targets")");
+    } else if (one && one->kind() != JsonKind::object) {
+        one->refuse(R"(expected a target, or "targets" with a list)");
+    } else if (several && several->kind() != JsonKind::array) {
+        several->refuse(R"(expected a list, or "target" with one target)");
+    } else {
+        route.targets = read_targets(one ? *one : *several, mode);
+    }
+}
+
+std::vector<RouteConfig> read_routes(const Node& node, std::optional<WeightMode> mode)
+{
+    std::vector<RouteConfig> routes;
+    if (node.kind() == JsonKind::array && node.shown() == "[]") return routes; // as if it weren't there
+    const auto nodes = node.list(source_routes_max, "a list of source routes");
+    if (!nodes) return routes;
+    std::map<Prefix, const Node*> first;
+    for (const Node& element : *nodes) {
+        const auto object = ObjectNode::read(element, {route_keys, {}});
+        if (!object) continue;
+        RouteConfig& route = routes.emplace_back();
+        if (const auto value = object->require("source", source_form)) {
+            if (const auto source = read_source(*value)) {
+                route.source = *source;
+                const auto [found, added] = first.try_emplace(*source, &element);
+                if (!added) value->refuse("the same source as " + found->second->path());
+            }
+        }
+        read_route_targets(*object, mode, route);
+    }
+    return routes;
+}
+
+} // namespace
+
+ReadProxy read_proxy(const Node& node)
+{
+    ReadProxy proxy{.node = node};
+    const auto object = ObjectNode::read(node, {proxy_keys, later_keys});
+    if (!object) return proxy;
+    ProxyConfig& config = proxy.config;
+    if (const auto value = object->require("name", "a name")) {
+        config.name = value->string("a name").value_or("");
+        proxy.has_name = value->kind() == JsonKind::string;
+        const std::string problem = proxy_name_problem(config.name);
+        if (proxy.has_name && !problem.empty()) value->refuse(problem);
+    }
+    if (const auto value = object->require("listen", "an object with interfaces and port")) {
+        const std::size_t before = node.problems().count();
+        read_listen(*value, config.listen);
+        proxy.has_listen = node.problems().count() == before;
+    }
+    std::optional<WeightMode> mode = WeightMode::percent;
+    if (const auto value = object->find("weight-mode")) mode = value->choice(weight_modes);
+    config.weight_mode = mode.value_or(WeightMode::percent);
+    if (const auto value = object->require("default-target", "a target or a list of targets")) {
+        config.default_targets = read_targets(*value, mode);
+    }
+    if (const auto value = object->find("source-routes")) config.source_routes = read_routes(*value, mode);
+    return proxy;
+}
+
+} // namespace lb::model
