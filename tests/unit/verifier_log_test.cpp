@@ -221,6 +221,39 @@ TEST_CASE("a call of a helper leaves r1-r5 unset, and a subprogram has registers
     CHECK(back.registers == std::vector<std::string>{"r0 is the number 7"});
 }
 
+TEST_CASE("registers are those before the failing instruction, whose arguments a call has not destroyed yet",
+          "[verifier_log]")
+{
+    const auto report = explain_rejection("0: R1=ctx() R10=fp0\n"
+                                          "0: (b7) r2 = 1                        ; R2=1\n"
+                                          "1: (85) call bpf_map_lookup_elem#1\n"
+                                          "R2 type=scalar expected=fp, pkt, map_value\n",
+                                          {});
+    CHECK(report.registers == std::vector<std::string>{"r2 is the number 1"});
+}
+
+TEST_CASE("an annotation changes what it names; a complete state unsets what it does not name",
+          "[verifier_log]")
+{
+    const std::string start = "0: R1=ctx() R10=fp0\n"
+                              "0: (b7) r6 = 5                        ; R6=5\n"
+                              "1: (62) *(u32 *)(r10 -4) = 0          ; R10=fp0 fp-8=0000????\n";
+    const auto kept =
+        explain_rejection(start + "2: (71) r0 = *(u8 *)(r6 +0)\nR6 invalid mem access 'scalar'\n", {});
+    CHECK(kept.registers == std::vector<std::string>{"r6 is the number 5"});
+    const auto unset = explain_rejection(start + "2: R1=ctx() R10=fp0\n2: (bf) r0 = r6\nR6 !read_ok\n", {});
+    CHECK(unset.registers == std::vector<std::string>{"r6 is not set on this path"});
+}
+
+TEST_CASE("what the kernel said before the last instruction is not the complaint", "[verifier_log]")
+{
+    const auto report = explain_rejection("arg#0 reference type('UNKNOWN ') size cannot be determined: -22\n"
+                                          "0: (95) exit\n"
+                                          "the kernel says something new\n",
+                                          {});
+    CHECK(report.complaint == "the kernel says something new");
+}
+
 TEST_CASE("a complaint that the kernel glued to a jump is found", "[verifier_log]")
 {
     const auto report = explain_rejection("0: R1=ctx() R10=fp0\n"
