@@ -1,6 +1,7 @@
-// Every form of every instruction once: its constructor on one side, its text on the other. The printer's tests hold
-// the text against ours, the kernel's tests against the verifier's own. All but a few can be put into a program in
-// which every register holds a number, r6 the context, and the 16 bytes below the frame pointer are written.
+// Every form of every instruction once: its constructor on one side, its text on the other. The printer's
+// tests hold the text against ours, the kernel's tests against the verifier's own. All but a few can be put
+// into a program in which every register holds a number, r6 the context, and the 16 bytes below the frame
+// pointer are written.
 #pragma once
 
 #include "lb/asm/insn.hpp"
@@ -210,4 +211,4 @@ inline constexpr TextCase text_cases[] = {
 };
 // clang-format on
 
-}  // namespace lb::bpf::cases
+} // namespace lb::bpf::cases

@@ -40,7 +40,7 @@ Daemon::~Daemon()
         if (running()) child_->signal(SIGTERM);
         if (child_) child_->wait(stop_limit);
         std::error_code none;
-        if (std::filesystem::exists(pin_folder(instance_), none)) command("detach");
+        if (std::filesystem::exists(pin_folder(instance_), none)) detach();
     } catch (const LabError&) {
         // What is left is in a namespace that ends with the test; a destructor has nobody to tell.
     }
@@ -49,7 +49,8 @@ Daemon::~Daemon()
 void Daemon::start()
 {
     child_ = std::make_unique<Child>(Argv{lb_program(), "run", "-c", config_}, where_.fd());
-    if (!child_->wait_for("ready", start_limit)) throw LabError("lb did not become ready:\n" + child_->log());
+    if (!child_->wait_for("ready: ", start_limit))
+        throw LabError("lb did not become ready:\n" + child_->log());
 }
 
 int Daemon::stop()
@@ -66,9 +67,8 @@ void Daemon::kill()
     child_->wait(stop_limit);
 }
 
-Output Daemon::command(const std::string& name) const
-{
-    return run({lb_program(), name, "-c", config_}, where_.fd());
-}
+Output Daemon::run_again() const { return run({lb_program(), "run", "-c", config_}, where_.fd()); }
+
+Output Daemon::detach() const { return run({lb_program(), "detach", "--instance", instance_}, where_.fd()); }
 
 } // namespace lb::lab

@@ -33,8 +33,11 @@ public:
     void kill();
     bool running() { return child_ && child_->running(); }
     std::string log() const { return child_ ? child_->log() : ""; }
-    /// `lb COMMAND -c FILE` in the same place, to its end.
-    Output command(const std::string& name) const;
+    /// `lb run` once more, beside one that may be running, to its end; a LabError when it does not end in
+    /// time.
+    Output run_again() const;
+    /// `lb detach` for this instance, to its end.
+    Output detach() const;
 
 private:
     const Namespace& where_;

@@ -1,8 +1,9 @@
-// Structs described by their members, so that BTF can name them and offsets are never written by hand. A struct opts
-// in by specialising `fields<S>`; a static_assert refuses a description that leaves bytes out.
+// Structs described by their members, so that BTF can name them and offsets are never written by hand. A
+// struct opts in by specialising `fields<S>`; a static_assert refuses a description that leaves bytes out.
 //
 //     template <> inline constexpr auto lb::bpf::fields<FlowKey> =
-//         lb::bpf::describe<FlowKey>("flow_key", member("saddr", &FlowKey::saddr), member("dport", &FlowKey::dport));
+//         lb::bpf::describe<FlowKey>("flow_key", member("saddr", &FlowKey::saddr), member("dport",
+//         &FlowKey::dport));
 //
 // Pure values; safe from any thread.
 #pragma once
@@ -24,8 +25,8 @@ enum class MemberKind { unsigned_integer, signed_integer, big_endian, bytes };
 struct MemberInfo {
     std::string name = {};
     MemberKind kind = MemberKind::unsigned_integer;
-    u32 offset = 0;  ///< bytes
-    u32 size = 0;    ///< bytes, of the whole member
+    u32 offset = 0; ///< bytes
+    u32 size = 0;   ///< bytes, of the whole member
 };
 
 /// A struct (or a single integer: one member at offset 0 and `is_integer`).
@@ -40,16 +41,21 @@ template <class S, class M> struct Member {
     const char* name;
     M S::*pointer;
 };
-template <class S, class M> constexpr Member<S, M> member(const char* name, M S::*pointer) { return {name, pointer}; }
+template <class S, class M> constexpr Member<S, M> member(const char* name, M S::*pointer)
+{
+    return {name, pointer};
+}
 
 template <class S, class... M> struct Description {
     const char* name;
     std::tuple<Member<S, M>...> members;
     static constexpr std::size_t bytes = (std::size_t{0} + ... + sizeof(M));
 };
-template <class S, class... M> constexpr Description<S, M...> describe(const char* name, Member<S, M>... members)
+template <class S, class... M>
+constexpr Description<S, M...> describe(const char* name, Member<S, M>... members)
 {
-    static_assert((std::size_t{0} + ... + sizeof(M)) == sizeof(S), "the description leaves bytes of the struct out");
+    static_assert((std::size_t{0} + ... + sizeof(M)) == sizeof(S),
+                  "the description leaves bytes of the struct out");
     return {name, {members...}};
 }
 
@@ -61,7 +67,8 @@ template <class S, class M> u32 offset_of(M S::*pointer)
 {
     // A static object, so that the address of a member can be taken without running a constructor each time.
     static const S object{};
-    return static_cast<u32>(reinterpret_cast<const char*>(&(object.*pointer)) - reinterpret_cast<const char*>(&object));
+    return static_cast<u32>(reinterpret_cast<const char*>(&(object.*pointer)) -
+                            reinterpret_cast<const char*>(&object));
 }
 
 namespace detail {
@@ -70,13 +77,16 @@ template <class T> struct is_big_endian<BigEndian<T>> : std::true_type {};
 
 template <class M> constexpr MemberKind kind_of()
 {
-    if constexpr (is_big_endian<M>::value) return MemberKind::big_endian;
-    else if constexpr (std::is_enum_v<M>) return MemberKind::unsigned_integer;
+    if constexpr (is_big_endian<M>::value)
+        return MemberKind::big_endian;
+    else if constexpr (std::is_enum_v<M>)
+        return MemberKind::unsigned_integer;
     else if constexpr (std::is_integral_v<M>)
         return std::is_signed_v<M> ? MemberKind::signed_integer : MemberKind::unsigned_integer;
-    else return MemberKind::bytes;
+    else
+        return MemberKind::bytes;
 }
-}  // namespace detail
+} // namespace detail
 
 /// The description of S as data; empty where S is not described.
 template <class S> StructInfo struct_info()
@@ -104,4 +114,4 @@ template <class S> StructInfo struct_info()
     }
 }
 
-}  // namespace lb::bpf
+} // namespace lb::bpf

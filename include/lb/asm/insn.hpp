@@ -1,13 +1,15 @@
-// The eBPF instruction set as plain data (RFC 9669 and what Linux has added since): one Insn value per instruction,
-// and one constructor per form, each with its effect in the kernel's own notation. Nothing here allocates, checks or
-// fails; `opcodes.hpp` says which values are legal, `encode.hpp` refuses the others. Pure; safe from any thread.
+// The eBPF instruction set as plain data (RFC 9669 and what Linux has added since): one Insn value per
+// instruction, and one constructor per form, each with its effect in the kernel's own notation. Nothing here
+// allocates, checks or fails; `opcodes.hpp` says which values are legal, `encode.hpp` refuses the others.
+// Pure; safe from any thread.
 #pragma once
 
 #include "lb/base/bytes.hpp"
 
 namespace lb::bpf {
 
-/// A machine register. r0: result; r1-r5: arguments, lost in a call; r6-r9: kept over calls; fp: frame, read only.
+/// A machine register. r0: result; r1-r5: arguments, lost in a call; r6-r9: kept over calls; fp: frame, read
+/// only.
 struct Reg {
     u8 index = 0;
     friend constexpr bool operator==(Reg, Reg) = default;
@@ -15,10 +17,11 @@ struct Reg {
 inline constexpr Reg r0{0}, r1{1}, r2{2}, r3{3}, r4{4}, r5{5}, r6{6}, r7{7}, r8{8}, r9{9}, fp{10};
 inline constexpr u8 registers_count = 11;
 
-/// One instruction as it is encoded: 8 bytes, or two of them for `ld_imm64`. Same bytes as the kernel's `bpf_insn`.
+/// One instruction as it is encoded: 8 bytes, or two of them for `ld_imm64`. Same bytes as the kernel's
+/// `bpf_insn`.
 struct RawInsn {
     u8 opcode = 0;
-    u8 registers = 0;  ///< dst in the low four bits, src in the high four
+    u8 registers = 0; ///< dst in the low four bits, src in the high four
     i16 off = 0;
     i32 imm = 0;
     friend constexpr bool operator==(const RawInsn&, const RawInsn&) = default;
@@ -29,7 +32,7 @@ static_assert(sizeof(RawInsn) == 8);
 struct Insn {
     u8 opcode = 0;
     Reg dst = r0;
-    Reg src = r0;  ///< a register, or the pseudo kind of ld_imm64 and call
+    Reg src = r0; ///< a register, or the pseudo kind of ld_imm64 and call
     i16 off = 0;
     i64 imm = 0;
 
@@ -42,28 +45,73 @@ enum class Source : u8 { imm = 0x00, reg = 0x08 };
 enum class Mode : u8 { imm = 0x00, abs = 0x20, ind = 0x40, mem = 0x60, memsx = 0x80, atomic = 0xc0 };
 
 enum class Alu : u8 {
-    add = 0x00, sub = 0x10, mul = 0x20, div = 0x30, or_ = 0x40, and_ = 0x50, lsh = 0x60, rsh = 0x70,
-    neg = 0x80, mod = 0x90, xor_ = 0xa0, mov = 0xb0, arsh = 0xc0, end = 0xd0,
+    add = 0x00,
+    sub = 0x10,
+    mul = 0x20,
+    div = 0x30,
+    or_ = 0x40,
+    and_ = 0x50,
+    lsh = 0x60,
+    rsh = 0x70,
+    neg = 0x80,
+    mod = 0x90,
+    xor_ = 0xa0,
+    mov = 0xb0,
+    arsh = 0xc0,
+    end = 0xd0,
 };
 enum class Jmp : u8 {
-    ja = 0x00, eq = 0x10, gt = 0x20, ge = 0x30, set = 0x40, ne = 0x50, sgt = 0x60, sge = 0x70,
-    call = 0x80, exit = 0x90, lt = 0xa0, le = 0xb0, slt = 0xc0, sle = 0xd0, may_goto = 0xe0,
+    ja = 0x00,
+    eq = 0x10,
+    gt = 0x20,
+    ge = 0x30,
+    set = 0x40,
+    ne = 0x50,
+    sgt = 0x60,
+    sge = 0x70,
+    call = 0x80,
+    exit = 0x90,
+    lt = 0xa0,
+    le = 0xb0,
+    slt = 0xc0,
+    sle = 0xd0,
+    may_goto = 0xe0,
 };
 /// The width of a memory access, as the opcode has it.
 enum class Width : u8 { w32 = 0x00, w16 = 0x08, w8 = 0x10, w64 = 0x18 };
 
 /// The immediate of an atomic instruction.
 enum class Atomic : i32 {
-    add = 0x00, or_ = 0x40, and_ = 0x50, xor_ = 0xa0,
-    fetch_add = 0x01, fetch_or = 0x41, fetch_and = 0x51, fetch_xor = 0xa1,
-    xchg = 0xe1, cmpxchg = 0xf1, load_acquire = 0x100, store_release = 0x110,
+    add = 0x00,
+    or_ = 0x40,
+    and_ = 0x50,
+    xor_ = 0xa0,
+    fetch_add = 0x01,
+    fetch_or = 0x41,
+    fetch_and = 0x51,
+    fetch_xor = 0xa1,
+    xchg = 0xe1,
+    cmpxchg = 0xf1,
+    load_acquire = 0x100,
+    store_release = 0x110,
 };
 /// What the 64-bit immediate of ld_imm64 stands for; it is kept in `src`.
-enum class Pseudo : u8 { none = 0, map_fd = 1, map_value = 2, btf_id = 3, func = 4, map_idx = 5, map_idx_value = 6 };
+enum class Pseudo : u8 {
+    none = 0,
+    map_fd = 1,
+    map_value = 2,
+    btf_id = 3,
+    func = 4,
+    map_idx = 5,
+    map_idx_value = 6
+};
 /// What a call's immediate stands for; it is kept in `src`.
 enum class CallKind : u8 { helper = 0, local = 1, kfunc = 2 };
 
-constexpr u8 opcode(Class c, Source s, u8 code) { return static_cast<u8>(static_cast<u8>(c) | static_cast<u8>(s) | code); }
+constexpr u8 opcode(Class c, Source s, u8 code)
+{
+    return static_cast<u8>(static_cast<u8>(c) | static_cast<u8>(s) | code);
+}
 constexpr u8 opcode(Class c, Width w, Mode m)
 {
     return static_cast<u8>(static_cast<u8>(c) | static_cast<u8>(w) | static_cast<u8>(m));
@@ -100,10 +148,14 @@ constexpr bool is_conditional(const Insn& i)
 
 constexpr u32 bytes_of(Width w) { return w == Width::w8 ? 1 : w == Width::w16 ? 2 : w == Width::w32 ? 4 : 8; }
 template <std::size_t Bytes>
-    requires(Bytes == 1 || Bytes == 2 || Bytes == 4 || Bytes == 8)
-constexpr Width width_for = Bytes == 1 ? Width::w8 : Bytes == 2 ? Width::w16 : Bytes == 4 ? Width::w32 : Width::w64;
+requires(Bytes == 1 || Bytes == 2 || Bytes == 4 ||
+         Bytes == 8) constexpr Width width_for = Bytes == 1   ? Width::w8
+                                                 : Bytes == 2 ? Width::w16
+                                                 : Bytes == 4 ? Width::w32
+                                                              : Width::w64;
 
-// ---- arithmetic ---------------------------------------------------------------------------------------------
+// ---- arithmetic
+// ---------------------------------------------------------------------------------------------
 
 /// `r1 += r2`, 64 bits.
 constexpr Insn alu64(Alu op, Reg dst, Reg src)
@@ -200,7 +252,8 @@ constexpr Insn mov_percpu(Reg dst, Reg src)
     return i;
 }
 
-// ---- memory -------------------------------------------------------------------------------------------------
+// ---- memory
+// -------------------------------------------------------------------------------------------------
 
 /// `r1 = *(u32 *)(r2 +8)`, zero-extended.
 constexpr Insn load(Width w, Reg dst, Reg base, i16 off)
@@ -241,10 +294,14 @@ constexpr Insn store_release(Width w, Reg base, i16 off, Reg src)
 {
     return atomic(Atomic::store_release, w, base, off, src);
 }
-/// `r1 = 0x1122334455667788`, or with a pseudo kind a map, a map's value, a variable or a function; two slots.
+/// `r1 = 0x1122334455667788`, or with a pseudo kind a map, a map's value, a variable or a function; two
+/// slots.
 constexpr Insn ld_imm64(Reg dst, u64 imm, Pseudo kind = Pseudo::none)
 {
-    return {.opcode = opcode_ld_imm64, .dst = dst, .src = Reg{static_cast<u8>(kind)}, .imm = static_cast<i64>(imm)};
+    return {.opcode = opcode_ld_imm64,
+            .dst = dst,
+            .src = Reg{static_cast<u8>(kind)},
+            .imm = static_cast<i64>(imm)};
 }
 /// `r0 = *(u32 *)skb[5]`: the classic packet load, byte-swapped to host order; skb programs only.
 constexpr Insn load_abs(Width w, i64 imm) { return {.opcode = opcode(Class::ld, w, Mode::abs), .imm = imm}; }
@@ -254,27 +311,32 @@ constexpr Insn load_ind(Width w, Reg src, i64 imm)
     return {.opcode = opcode(Class::ld, w, Mode::ind), .src = src, .imm = imm};
 }
 
-// ---- control ------------------------------------------------------------------------------------------------
+// ---- control
+// ------------------------------------------------------------------------------------------------
 
 /// `if r1 > r2 goto pc+8`, 64 bits.
 constexpr Insn jump(Jmp op, Reg dst, Reg src, i16 off = 0)
 {
-    return {.opcode = opcode(Class::jmp, Source::reg, static_cast<u8>(op)), .dst = dst, .src = src, .off = off};
+    return {
+        .opcode = opcode(Class::jmp, Source::reg, static_cast<u8>(op)), .dst = dst, .src = src, .off = off};
 }
 /// `if r1 > 5 goto pc+8`, 64 bits; the immediate is sign-extended.
 constexpr Insn jump(Jmp op, Reg dst, i64 imm, i16 off = 0)
 {
-    return {.opcode = opcode(Class::jmp, Source::imm, static_cast<u8>(op)), .dst = dst, .off = off, .imm = imm};
+    return {
+        .opcode = opcode(Class::jmp, Source::imm, static_cast<u8>(op)), .dst = dst, .off = off, .imm = imm};
 }
 /// `if w1 > w2 goto pc+8`, 32 bits.
 constexpr Insn jump32(Jmp op, Reg dst, Reg src, i16 off = 0)
 {
-    return {.opcode = opcode(Class::jmp32, Source::reg, static_cast<u8>(op)), .dst = dst, .src = src, .off = off};
+    return {
+        .opcode = opcode(Class::jmp32, Source::reg, static_cast<u8>(op)), .dst = dst, .src = src, .off = off};
 }
 /// `if w1 > 5 goto pc+8`, 32 bits.
 constexpr Insn jump32(Jmp op, Reg dst, i64 imm, i16 off = 0)
 {
-    return {.opcode = opcode(Class::jmp32, Source::imm, static_cast<u8>(op)), .dst = dst, .off = off, .imm = imm};
+    return {
+        .opcode = opcode(Class::jmp32, Source::imm, static_cast<u8>(op)), .dst = dst, .off = off, .imm = imm};
 }
 /// `goto pc+8`.
 constexpr Insn go(i16 off = 0) { return {.opcode = opcode_ja, .off = off}; }
@@ -292,9 +354,10 @@ constexpr Insn call_local(i64 distance = 0)
 /// `call kernel_function#1234`: by BTF id; `module` is an index into the fds given at load, 0 for vmlinux.
 constexpr Insn call_kfunc(i64 btf_id, i16 module = 0)
 {
-    return {.opcode = opcode_call, .src = Reg{static_cast<u8>(CallKind::kfunc)}, .off = module, .imm = btf_id};
+    return {
+        .opcode = opcode_call, .src = Reg{static_cast<u8>(CallKind::kfunc)}, .off = module, .imm = btf_id};
 }
 /// `exit`.
 constexpr Insn exit() { return {.opcode = opcode_exit}; }
 
-}  // namespace lb::bpf
+} // namespace lb::bpf

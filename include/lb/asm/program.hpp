@@ -1,6 +1,6 @@
-// What the assembler hands over: slots, and what is still open in them (relocations), and where each came from.
-// A Program holds no fd, no address and nothing of this machine: the same input gives the same bytes everywhere.
-// Pure values; safe from any thread.
+// What the assembler hands over: slots, and what is still open in them (relocations), and where each came
+// from. A Program holds no fd, no address and nothing of this machine: the same input gives the same bytes
+// everywhere. Pure values; safe from any thread.
 #pragma once
 
 #include <source_location>
@@ -28,7 +28,7 @@ struct Reloc {
 /// From this slot on, instructions came from this line; `text` is the note in force there.
 struct LineInfo {
     u32 slot = 0;
-    std::string file = {};  ///< base name
+    std::string file = {}; ///< base name
     u32 line = 0;
     u32 column = 0;
     std::string text = {};
@@ -38,7 +38,7 @@ struct LineInfo {
 struct Function {
     std::string name = {};
     u32 slot = 0;
-    u32 arguments = 1;  ///< scalars in r1.., at most 5; the entry has one, its context
+    u32 arguments = 1; ///< scalars in r1.., at most 5; the entry has one, its context
 };
 
 /// One way out of the program: why, and what the program returns there.
@@ -52,13 +52,13 @@ struct Program {
     std::string name = {};
     ProgramType type = ProgramType::xdp;
     AttachType attach = AttachType::none;
-    bool frags = false;  ///< XDP programs only: BPF_F_XDP_HAS_FRAGS
+    bool frags = false; ///< XDP programs only: BPF_F_XDP_HAS_FRAGS
     std::vector<RawInsn> code = {};
     std::vector<Reloc> relocs = {};
     std::vector<LineInfo> lines = {};
     std::vector<Function> functions = {};
     std::vector<ExitInfo> exits = {};
-    std::vector<MapSpec> maps = {};  ///< those that the code names, each once, by first use
+    std::vector<MapSpec> maps = {}; ///< those that the code names, each once, by first use
 };
 
-}  // namespace lb::bpf
+} // namespace lb::bpf
