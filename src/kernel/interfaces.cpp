@@ -50,6 +50,17 @@ Result<Interface> get_interface(const std::string& name, u32 index)
     return found;
 }
 
+/// One of ethtool's questions, whose answer is written over it.
+bool ask_ethtool(const std::string& name, void* question)
+{
+    Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket || name.size() >= IFNAMSIZ) return false;
+    ifreq request{};
+    std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
+    request.ifr_data = static_cast<char*>(question);
+    return ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0;
+}
+
 } // namespace
 
 bool Interface::up() const { return (flags & IFF_UP) != 0; }
@@ -129,14 +140,17 @@ Result<Interface> interface_by_index(u32 index) { return get_interface({}, index
 
 std::string driver_of(const std::string& name)
 {
-    Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket || name.size() >= IFNAMSIZ) return {};
     ethtool_drvinfo info{};
     info.cmd = ETHTOOL_GDRVINFO;
-    ifreq request{};
-    std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
-    request.ifr_data = static_cast<char*>(static_cast<void*>(&info));
-    return ::ioctl(socket.get(), SIOCETHTOOL, &request) == 0 ? std::string(info.driver) : std::string();
+    return ask_ethtool(name, &info) ? std::string(info.driver) : std::string();
+}
+
+Channels channels_of(const std::string& name)
+{
+    ethtool_channels channels{};
+    channels.cmd = ETHTOOL_GCHANNELS;
+    if (!ask_ethtool(name, &channels)) return {};
+    return {.receive = channels.rx_count + channels.combined_count, .combined_max = channels.max_combined};
 }
 
 Result<std::vector<HostAddress>> host_addresses()

@@ -36,6 +36,13 @@ Result<std::vector<Interface>> list_interfaces();
 /// The driver's name by ethtool; empty where it has none.
 std::string driver_of(const std::string& name);
 
+/// How many queues the driver receives with, and how many it could; all 0 where it does not say.
+struct Channels {
+    u32 receive = 0; ///< in use: those for receiving only and those for both directions
+    u32 combined_max = 0;
+};
+Channels channels_of(const std::string& name);
+
 struct HostAddress {
     u32 ifindex = 0;
     IpAddress address = {};

@@ -1,6 +1,7 @@
 #include "kernel/link.hpp"
 
 #include "kernel/errors.hpp"
+#include "kernel/object.hpp"
 #include "kernel/sys_bpf.hpp"
 
 #include <bpf/bpf.h>
@@ -68,11 +69,9 @@ Result<Link> Link::create(const Program& program, u32 ifindex, bpf::AttachType a
 
 Result<Link> Link::open_pinned(const std::string& path)
 {
-    Fd fd(bpf_obj_get(path.c_str()));
-    if (!fd) return sys_fail("opening the pinned link " + path, errno);
-    Link link(std::move(fd));
-    if (auto info = link.info(); !info) return context(info.error(), path);
-    return link;
+    auto fd = open_pin(path, Object::link);
+    if (!fd) return std::unexpected(fd.error());
+    return Link(std::move(*fd));
 }
 
 Result<Link> Link::open_id(u32 id)
@@ -86,8 +85,7 @@ Result<LinkInfo> Link::info() const
 {
     LinkInfoRaw raw;
     u32 size = sizeof(raw);
-    if (bpf_obj_get_info_by_fd(fd(), &raw, &size) != 0)
-        return sys_fail("reading what a link is", errno, errno == EINVAL ? "it is not a link" : "");
+    if (bpf_obj_get_info_by_fd(fd(), &raw, &size) != 0) return sys_fail("reading what a link is", errno);
     LinkInfo info{.id = raw.id, .program_id = raw.program_id};
     if (raw.type == link_type_xdp) {
         info.type = LinkType::xdp;

@@ -1,6 +1,7 @@
 // Programs on interfaces, by bpf_link: the attachment lives as long as an fd or a pin of the link does, and
-// its program is replaced atomically. A Link owns its fd: an unpinned one detaches at destruction. One thread
-// at a time.
+// its program is replaced atomically. A Link owns its fd: an unpinned one detaches at destruction. Removing
+// the last pin detaches too, but a moment later: detach() first where it must have happened. One thread at a
+// time.
 #pragma once
 
 #include <optional>

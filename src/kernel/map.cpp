@@ -1,6 +1,7 @@
 #include "kernel/map.hpp"
 
 #include "kernel/errors.hpp"
+#include "kernel/object.hpp"
 #include "lb/asm/btf.hpp"
 
 #include <bpf/bpf.h>
@@ -35,10 +36,7 @@ Result<MapInfo> read_info(int fd, const std::string& what)
 {
     bpf_map_info info{};
     u32 size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) {
-        // A pin may hold a program or a link just as well.
-        return sys_fail("reading what " + what + " is", errno, errno == EINVAL ? "it is not a map" : "");
-    }
+    if (bpf_obj_get_info_by_fd(fd, &info, &size) != 0) return sys_fail("reading what " + what + " is", errno);
     return MapInfo{.id = info.id,
                    .name = info.name,
                    .type = static_cast<bpf::MapType>(info.type),
@@ -132,9 +130,9 @@ Result<Map> Map::create(const bpf::MapSpec& spec, const bpf::MapSpec& inner)
 
 Result<Map> Map::open_pinned(const std::string& path)
 {
-    Fd fd(bpf_obj_get(path.c_str()));
-    if (!fd) return sys_fail("opening the pinned map " + path, errno);
-    return adopt(std::move(fd), path);
+    auto fd = open_pin(path, Object::map);
+    if (!fd) return std::unexpected(fd.error());
+    return adopt(std::move(*fd), path);
 }
 
 Result<Map> Map::open_pinned(const std::string& path, const bpf::MapSpec& spec)

@@ -1,6 +1,7 @@
 #include "kernel/program.hpp"
 
 #include "kernel/errors.hpp"
+#include "kernel/object.hpp"
 #include "lb/asm/btf.hpp"
 
 #include <bpf/bpf.h>
@@ -108,11 +109,6 @@ std::string hex(const u8* bytes, std::size_t size)
     return text;
 }
 
-Result<Program> adopt_failed(const std::string& what, int sys_errno)
-{
-    return sys_fail("opening " + what, sys_errno);
-}
-
 } // namespace
 
 Result<std::vector<bpf::RawInsn>> relocate(const bpf::Program& program, const Resolver& resolver)
@@ -181,7 +177,7 @@ Result<Program> Program::open_id(u32 id)
 {
     Program program;
     program.fd_ = Fd(bpf_prog_get_fd_by_id(id));
-    if (!program.fd_) return adopt_failed("program id " + std::to_string(id), errno);
+    if (!program.fd_) return sys_fail("opening program id " + std::to_string(id), errno);
     auto info = program.info();
     if (!info) return std::unexpected(info.error());
     program.name_ = info->name;
@@ -192,8 +188,9 @@ Result<Program> Program::open_id(u32 id)
 Result<Program> Program::open_pinned(const std::string& path)
 {
     Program program;
-    program.fd_ = Fd(bpf_obj_get(path.c_str()));
-    if (!program.fd_) return adopt_failed("the pinned program " + path, errno);
+    auto fd = open_pin(path, Object::program);
+    if (!fd) return std::unexpected(fd.error());
+    program.fd_ = std::move(*fd);
     auto info = program.info();
     if (!info) return context(info.error(), path);
     program.name_ = info->name;
@@ -213,8 +210,7 @@ Result<ProgramInfo> Program::info() const
         info.map_ids = reinterpret_cast<u64>(map_ids.data());
         u32 size = sizeof(info);
         if (bpf_obj_get_info_by_fd(fd(), &info, &size) != 0)
-            return sys_fail("reading what program '" + name_ + "' is", errno,
-                            errno == EINVAL ? "it is not a program" : "");
+            return sys_fail("reading what program '" + name_ + "' is", errno);
     }
     map_ids.resize(std::min<std::size_t>(map_ids.size(), info.nr_map_ids));
     return ProgramInfo{.id = info.id,

@@ -94,23 +94,34 @@ bool mentions(const std::string& text, std::initializer_list<const char*> words)
                        [&](const char* word) { return text.find(word) != std::string::npos; });
 }
 
+/// The other end of a pair, where it is in this network namespace.
+std::string peer_of(const Interface& interface)
+{
+    auto peer = interface.peer != 0 ? interface_by_index(interface.peer) : sys_fail("", ENODEV);
+    return peer ? peer->name : "PEER, the other end of the pair";
+}
+
+/// What native XDP wants of queues: on a pair one for each that the other end sends with, on hardware room
+/// for as many again to transmit.
+std::string mend_queues(const Interface& interface)
+{
+    const Channels channels = channels_of(interface.name);
+    if (interface.kind == "veth")
+        return "ethtool -L " + peer_of(interface) + " tx " + std::to_string(channels.receive);
+    const std::string half = channels.combined_max < 2 ? "N" : std::to_string(channels.combined_max / 2);
+    return "ethtool -L " + interface.name + " combined " + half;
+}
+
 /// The command that mends the common causes; drivers say them in words of their own.
 std::string mend(const Interface& interface, const std::string& reason, int sys_errno)
 {
     const std::string& name = interface.name;
-    if (mentions(reason, {"Peer MTU", "peer MTU"})) {
-        auto peer = interface_by_index(interface.peer);
-        if (peer) return "ip link set dev " + peer->name + " mtu 1500";
-        return "lower the MTU of the other end of this pair: ip link set dev PEER mtu 1500";
-    }
+    if (mentions(reason, {"Peer MTU", "peer MTU"}))
+        return "ip link set dev " + peer_of(interface) + " mtu 1500";
     if (mentions(reason, {"MTU", "mtu"})) return "ip link set dev " + name + " mtu 1500";
     if (mentions(reason, {"GRO-HW", "HW GRO", "HW-GRO"})) return "ethtool -K " + name + " rx-gro-hw off";
     if (mentions(reason, {"LRO", "lro"})) return "ethtool -K " + name + " lro off";
-    if (mentions(reason, {"queue", "channel", "ring"})) {
-        if (interface.kind == "veth")
-            return "give it as many rx queues as its peer has tx queues: ethtool -L " + name + " rx N";
-        return "ethtool -L " + name + " combined N, with N at most half of what it can have";
-    }
+    if (mentions(reason, {"queue", "channel", "ring"})) return mend_queues(interface);
     if (sys_errno == EOPNOTSUPP) return "this driver has no native XDP: use \"xdp-mode\": \"generic\"";
     if (sys_errno == EINVAL && interface.mtu > 1500) return "ip link set dev " + name + " mtu 1500";
     return "see dmesg, or use \"xdp-mode\": \"generic\"";
