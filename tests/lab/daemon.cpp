@@ -53,11 +53,11 @@ void Daemon::start()
         throw LabError("lb did not become ready:\n" + child_->log());
 }
 
-int Daemon::stop()
+int Daemon::stop(int number)
 {
-    child_->signal(SIGTERM);
+    child_->signal(number);
     const auto status = child_->wait(stop_limit);
-    if (!status) throw LabError("lb did not end after SIGTERM:\n" + child_->log());
+    if (!status) throw LabError("lb did not end after its signal:\n" + child_->log());
     return *status;
 }
 

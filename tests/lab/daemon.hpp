@@ -3,6 +3,7 @@
 // beside a real one; whatever it leaves behind is taken off with `lb detach` when the object ends.
 #pragma once
 
+#include <csignal>
 #include <memory>
 #include <string>
 
@@ -27,8 +28,9 @@ public:
 
     /// Starts it and waits until it says that it is ready; a LabError with its log when it doesn't.
     void start();
-    /// Ends it by SIGTERM; its exit status. Killed, and a LabError, when it does not end in time.
-    int stop();
+    /// Ends it by SIGTERM, or another signal; its exit status. Killed, and a LabError, when it does not end
+    /// in time.
+    int stop(int number = SIGTERM);
     /// Ends it by SIGKILL.
     void kill();
     bool running() { return child_ && child_->running(); }
