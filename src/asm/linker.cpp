@@ -38,9 +38,23 @@ std::vector<bool> Linker::reachable() const
     return live;
 }
 
+// A goto to the next node that stays.
+bool Linker::goes_nowhere(u32 index, const std::vector<bool>& live) const
+{
+    const auto& node = b_.nodes_[index];
+    if (!is_goto(node.insn) || !node.label) return false;
+    u32 next = index + 1;
+    while (next < live.size() && !live[next]) ++next;
+    return *b_.labels_[*node.label].at > index && *b_.labels_[*node.label].at <= next;
+}
+
 void Linker::prune()
 {
-    const std::vector<bool> live = reachable();
+    const std::vector<bool> reached = reachable();
+    std::vector<bool> live = reached;
+    // From the end on, so that a goto over a dropped goto is seen to go nowhere as well.
+    for (u32 i = static_cast<u32>(live.size()); i-- > 0;)
+        if (live[i] && goes_nowhere(i, live)) live[i] = false;
     std::vector<u32> moved(b_.nodes_.size() + 1);
     std::vector<Builder::Node> kept;
     kept.reserve(b_.nodes_.size());
@@ -53,7 +67,8 @@ void Linker::prune()
         if (label.at) label.at = moved[*label.at];
     for (auto& function : b_.functions_) {
         if (!function.at) continue;
-        if (!live[*function.at])
+        // Reached, not live: a function that begins with a dropped goto begins where that one led.
+        if (!reached[*function.at])
             function.at.reset();
         else
             function.at = moved[*function.at];

@@ -62,7 +62,7 @@ po::options_description describe()
     add("kernel", po::value<std::string>(), "of dump: generate for this kernel version");
     add("log-level", po::value<u32>()->default_value(0), "of verify: 1 or 2 prints the kernel's log");
     add("broken", po::value<std::string>(),
-        "of verify: a program that must be rejected: packet, null, stack");
+        "of verify: a program that must be rejected: packet, null, value");
     add("instance", po::value<std::string>()->default_value("default"), "of detach: which instance");
     add("version", "print the version");
     add("help,h", "this text");

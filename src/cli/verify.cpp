@@ -27,20 +27,22 @@ Result<bpf::Program> broken_program(const std::string& kind, const datapath::Map
     } else if (kind == "null") {
         b.note("use a map's value without asking whether it is there");
         b.release_context();
+        auto key = b.stack<model::FlowKey4>("key");
+        key.fill(0);
+        b.call(Helper::map_lookup_elem, {maps.flows, key});
+        b.emit(load(Width::w32, r0, r0, 0));
+    } else if (kind == "value") {
+        b.note("read behind the end of a map's value");
+        b.release_context();
         auto key = b.local<u32>("key");
         key() = 0;
-        b.call(Helper::map_lookup_elem, {maps.targets, key});
-        b.emit(load(Width::w32, r0, r0, 0));
-    } else if (kind == "stack") {
-        b.note("give a helper stack bytes that were never written");
-        b.release_context();
-        b.load_map(r1, maps.targets, Loc::current());
-        b.emit(mov64(r2, fp));
-        b.emit(alu64(Alu::add, r2, i64{-8}));
-        b.emit(call_helper(static_cast<i64>(Helper::map_lookup_elem)));
+        const Label none = b.label("none");
+        auto target = b.lookup_brief(maps.targets, key, none);
+        b.emit(load(Width::w32, r0, target.base(), sizeof(model::TargetRow)));
+        b.bind(none);
         b.emit(mov64(r0, i64{0}));
     } else {
-        return fail(ErrorKind::usage, "--broken " + kind + ": expected one of packet, null, stack");
+        return fail(ErrorKind::usage, "--broken " + kind + ": expected one of packet, null, value");
     }
     b.exit();
     auto made = b.finish();

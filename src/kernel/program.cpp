@@ -157,12 +157,14 @@ std::expected<Program, LoadError> Program::load(const bpf::Program& program, con
     }
     Attempt attempt{program, *code, types, btf.get()};
     Outcome outcome;
-    if (options.log_level != 0) {
+    if (options.log_level != 0)
         outcome = load_with_log(attempt, options.log_level);
-    } else {
+    else
         outcome.fd = Fd(load_once(attempt, 0, {}));
-        if (!outcome.fd) outcome = load_with_log(attempt, log_paths);
-    }
+    // A rejection is explained from the path that failed, which the caller need not have asked for.
+    const u32 with_path = log_paths | log_states;
+    if (!outcome.fd && !(options.log_level & with_path))
+        outcome = load_with_log(attempt, options.log_level | log_paths);
     if (!outcome.fd) return std::unexpected(rejected(program, std::move(outcome)));
 
     Program loaded;

@@ -256,6 +256,15 @@ template <class S> class StackView : public View<S> {
 public:
     StackView(Builder& builder, StackRange range) : View<S>(builder, fp, range.off), range_(range) {}
     StackRange range() const { return {range_.off, sizeof(S)}; }
+    /// Emits 64-bit stores of this byte over the whole struct, rounded up to 8 bytes: every one is written
+    /// then.
+    void fill(u8 byte, Loc loc = Loc::current()) const
+    {
+        const i64 word = static_cast<i32>(byte * 0x01010101u);
+        for (u32 at = 0; at < sizeof(S); at += 8)
+            this->builder_->emit(
+                store(Width::w64, fp, static_cast<i16>(range_.off + static_cast<i32>(at)), word), loc);
+    }
 
 private:
     StackRange range_;
