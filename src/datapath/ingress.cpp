@@ -87,21 +87,26 @@ template <class L4> void translate(const Ingress& in, XdpPacket& packet)
     make_key(in.frame.key, headers);
 
     const auto flow = b.pointer<Flow4>("flow");
-    const Label missing = b.label("no flow"), known = b.label("known"), apply = b.label("apply");
+    const Label missing = b.label("no flow"), known = b.label("known"), apply = b.label("apply"),
+                opening = b.label("opening");
     auto bytes = [&] { return b.let<u64>("bytes", b.let_host("bytes", headers.ip(&Ipv4::total_length))); };
     find_flow(b, in.maps, in.frame, flow, missing);
     b.jump_if(flow(&Flow4::direction) == model::Direction::reply, in.ways.to(Reason::reply));
-    if constexpr (std::is_same_v<L4, wire::Tcp>) {
-        b.jump_unless(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), known);
-        b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_ack), known);
-        reopen_closed(b, in.maps, in.frame, in.fresh, flow, missing);
-    }
+    if constexpr (std::is_same_v<L4, wire::Tcp>)
+        b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), opening);
     b.bind(known);
     touch_flow(b, flow, headers.l4, bytes);
     b.bind(apply);
     count_target(b, in.maps, in.frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
     rewrite(in, headers, flow);
+
+    b.bind(opening);
+    if constexpr (std::is_same_v<L4, wire::Tcp>) {
+        b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_ack), known);
+        reopen_closed(b, in.maps, in.frame, in.fresh, flow, missing);
+        b.jump(known);
+    }
 
     b.bind(missing);
     begin_connection(in, headers, flow, known);
