@@ -1,6 +1,7 @@
 #include "model/config_rules.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace lb::model {
 namespace {

@@ -4,47 +4,62 @@
 #include <set>
 #include <tuple>
 
+#include "model/config_rules.hpp"
 #include "model/maglev.hpp"
 
 namespace lb::model {
 namespace {
 
-// The lowest number that no name has yet.
-u32 lowest_free(const std::map<std::string, u32>& ids)
-{
-    std::set<u32> used;
-    for (const auto& [name, id] : ids) used.insert(id);
-    u32 free = 0;
-    for (const u32 id : used) {
-        if (id != free) break;
-        ++free;
+// Ids by name. A known name keeps its id, a new one gets the lowest that is free.
+class IdPool {
+public:
+    explicit IdPool(std::map<std::string, u32>& ids) : ids_(ids)
+    {
+        for (const auto& [name, id] : ids) used_.insert(id);
     }
-    return free;
-}
 
-u32 id_of(std::map<std::string, u32>& ids, const std::string& name)
-{
-    const auto known = ids.find(name);
-    if (known != ids.end()) return known->second;
-    return ids[name] = lowest_free(ids);
-}
+    u32 id_of(const std::string& name)
+    {
+        const auto [found, added] = ids_.try_emplace(name);
+        if (!added) return found->second;
+        while (used_.contains(next_)) ++next_;
+        return found->second = next_++;
+    }
+
+private:
+    std::map<std::string, u32>& ids_;
+    std::set<u32> used_ = {};
+    u32 next_ = 0;
+};
+
+// The members of a group, for finding one that has the same.
+using GroupKey = std::pair<u32, std::vector<std::pair<u32, u32>>>;
 
 class Planner {
 public:
-    Planner(const Config& config, const Ids& previous) : config_(config) { plan_.ids = previous; }
+    Planner(const Config& config, const Ids& previous) : config_(config), plan_{.ids = previous} {}
 
-    Plan make()
+    Result<Plan> make()
     {
+        if (const std::string problem = ipv6_use(); !problem.empty()) return fail(ErrorKind::config, problem);
         plan_.instance = config_.settings.instance;
         plan_.settings = config_.settings;
         plan_.max_connections = config_.settings.max_connections;
         collect_interfaces();
         for (const auto& proxy : config_.proxies) add_proxy(proxy);
         sort_listeners();
+        u64 slots = 0;
+        for (const auto& group : plan_.groups) slots += group.slots;
+        if (slots > plan_slots_max) {
+            return fail(ErrorKind::config, std::to_string(plan_.groups.size()) +
+                                               " different groups of targets need " + std::to_string(slots) +
+                                               " slots: at most " + std::to_string(plan_slots_max) + " fit");
+        }
         return std::move(plan_);
     }
 
 private:
+    std::string ipv6_use() const;
     void collect_interfaces();
     void add_proxy(const ProxyConfig& proxy);
     void add_listeners(const ListenConfig& listen, u32 proxy);
@@ -54,7 +69,27 @@ private:
 
     const Config& config_;
     Plan plan_ = {};
+    IdPool proxy_ids_{plan_.ids.proxies};
+    IdPool target_ids_{plan_.ids.targets};
+    std::set<u32> known_targets_ = {};
+    std::map<GroupKey, u32> known_groups_ = {};
 };
+
+// The maps and programs of this version are for IPv4; the reader refuses the rest, but a Config can be made
+// by hand.
+std::string Planner::ipv6_use() const
+{
+    const auto is_v6 = [](const TargetConfig& target) { return target.endpoint.ip.is_v6(); };
+    for (const auto& proxy : config_.proxies) {
+        bool found = std::ranges::any_of(proxy.listen.addresses, &IpAddress::is_v6) ||
+                     std::ranges::any_of(proxy.default_targets, is_v6);
+        for (const auto& route : proxy.source_routes) {
+            found = found || route.source.address.is_v6() || std::ranges::any_of(route.targets, is_v6);
+        }
+        if (found) return "proxy " + proxy.name + ": " + std::string(ipv6_later);
+    }
+    return "";
+}
 
 void Planner::collect_interfaces()
 {
@@ -71,8 +106,8 @@ void Planner::collect_interfaces()
 
 u32 Planner::add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy)
 {
-    const u32 id = id_of(plan_.ids.targets, proxy_name + "/" + endpoint.text());
-    if (std::ranges::find(plan_.targets, id, &PlanTarget::id) == plan_.targets.end()) {
+    const u32 id = target_ids_.id_of(proxy_name + "/" + endpoint.text());
+    if (known_targets_.insert(id).second) {
         plan_.targets.push_back({.id = id, .proxy = proxy, .endpoint = endpoint});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
@@ -83,16 +118,16 @@ u32 Planner::add_target(const Endpoint& endpoint, const std::string& proxy_name,
 u32 Planner::add_group(const std::vector<TargetConfig>& targets, const std::string& proxy_name, u32 proxy)
 {
     PlanGroup group{.id = static_cast<u32>(plan_.groups.size()), .proxy = proxy};
-    for (const auto& target : targets)
-        group.members.push_back({add_target(target.endpoint, proxy_name, proxy), target.weight});
-    group.slots = slots_for(group.members.size());
-    for (const auto& other : plan_.groups) {
-        const bool same = other.proxy == proxy &&
-                          std::ranges::equal(other.members, group.members, [](const auto& a, const auto& b) {
-                              return a.target == b.target && a.weight == b.weight;
-                          });
-        if (same) return other.id;
+    GroupKey key{proxy, {}};
+    for (const auto& target : targets) {
+        const u32 id = add_target(target.endpoint, proxy_name, proxy);
+        group.members.push_back({id, target.weight});
+        key.second.emplace_back(id, target.weight);
     }
+    std::ranges::sort(key.second); // the order of the members doesn't matter to the table
+    const auto [found, added] = known_groups_.try_emplace(std::move(key), group.id);
+    if (!added) return found->second;
+    group.slots = slots_for(group.members.size());
     plan_.groups.push_back(std::move(group));
     return plan_.groups.back().id;
 }
@@ -121,7 +156,7 @@ void Planner::add_listeners(const ListenConfig& listen, u32 proxy)
 
 void Planner::add_proxy(const ProxyConfig& proxy)
 {
-    const u32 id = id_of(plan_.ids.proxies, proxy.name);
+    const u32 id = proxy_ids_.id_of(proxy.name);
     add_listeners(proxy.listen, id);
     const u32 group = add_group(proxy.default_targets, proxy.name, id);
     for (const auto& route : proxy.source_routes)

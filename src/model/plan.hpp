@@ -53,8 +53,9 @@ struct PlanGroup {
     u32 id = 0; ///< index into the groups map
     u32 proxy = 0;
     std::vector<GroupMember> members = {};
-    u32 slots =
-        0; ///< size of its table; depends on the number of members only, so that weights move few flows
+    /// Size of its table. It depends on the number of members only, so that a change of weights moves few
+    /// flows.
+    u32 slots = 0;
 };
 
 struct PlanRoute {
@@ -66,8 +67,8 @@ struct PlanRoute {
 struct Plan {
     std::string instance = {};
     std::vector<std::string> interfaces = {}; ///< ingress program; sorted, unique
-    std::vector<std::string> egress_interfaces =
-        {}; ///< egress program: `interfaces` and more; sorted, unique
+    /// Egress program: `interfaces` and more; sorted, unique.
+    std::vector<std::string> egress_interfaces = {};
     std::vector<PlanListener> listeners = {};
     std::vector<PlanProxy> proxies = {}; ///< in the configuration's order
     std::vector<PlanTarget> targets = {};
@@ -80,7 +81,10 @@ struct Plan {
     Settings settings = {};
 };
 
-/// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids.
+inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together
+
+/// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids. An error
+/// of ErrorKind::config where the groups' tables would be larger than plan_slots_max, or an address is IPv6.
 Result<Plan> make_plan(const Config& config, const Ids& previous = {});
 
 } // namespace lb::model

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <set>
 
 #include "model/config_rules.hpp"
 #include "model/config_sections.hpp"
