@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 #include <sys/mount.h>
 
+#include <thread>
+
 #include "datapath/generate.hpp"
 #include "kernel/features.hpp"
 #include "kernel/verifier_log.hpp"
@@ -11,9 +13,26 @@
 namespace lb::runtime {
 namespace {
 
+using namespace std::chrono_literals;
+
+constexpr auto end_patience = 10s;
+
+std::string lock_file(const std::string& instance) { return run_folder(instance) + "/lock"; }
+
 Result<kernel::InstanceLock> lock_instance(const std::string& instance)
 {
-    return kernel::InstanceLock::acquire(run_folder(instance) + "/lock");
+    return kernel::InstanceLock::acquire(lock_file(instance));
+}
+
+// Asks the process that runs the instance to end and to detach, whatever its on-exit says.
+void end_holder(const std::string& instance)
+{
+    const auto pid = kernel::InstanceLock::holder(lock_file(instance));
+    if (!pid || ::kill(*pid, detach_signal) != 0) return;
+    spdlog::info("process {} runs this instance: asked to detach and end", *pid);
+    for (auto waited = 0ms; waited < end_patience && kernel::InstanceLock::holder(lock_file(instance));
+         waited += 20ms)
+        std::this_thread::sleep_for(20ms);
 }
 
 Result<std::vector<kernel::Interface>> find_interfaces(const std::vector<std::string>& names)
@@ -178,6 +197,7 @@ Result<void> Balancer::take_off() { return remove_everything(instance_, state_, 
 
 Result<void> detach_instance(const std::string& instance)
 {
+    end_holder(instance);
     auto lock = lock_instance(instance);
     if (!lock) return std::unexpected(lock.error());
     auto state = load_state(instance);

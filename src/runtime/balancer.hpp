@@ -3,6 +3,7 @@
 // called. One thread.
 #pragma once
 
+#include <csignal>
 #include <memory>
 
 #include "kernel/lock.hpp"
@@ -61,7 +62,11 @@ private:
     JiffiesClock clock_ = {};
 };
 
-/// Takes off what an instance left on the host, without a configuration. An error where a process runs it.
+/// Tells the process of an instance to detach and end.
+inline constexpr int detach_signal = SIGUSR1;
+
+/// Takes off what an instance has on the host, without a configuration. A process that runs it is ended
+/// first.
 Result<void> detach_instance(const std::string& instance);
 
 } // namespace lb::runtime

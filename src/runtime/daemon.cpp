@@ -26,13 +26,14 @@ class Daemon {
 public:
     explicit Daemon(Balancer& balancer)
         : balancer_(balancer),
-          signals_(io_, SIGTERM, SIGINT),
+          signals_(io_, SIGTERM, SIGINT, detach_signal),
           addresses_(io_, balancer.monitor_fd()),
           collect_(io_),
           totals_(io_)
     {
         signals_.async_wait([this](const boost::system::error_code&, int number) {
             spdlog::info("ending on signal {}", number);
+            detach_asked_ = number == detach_signal;
             io_.stop();
         });
         wait_for_addresses();
@@ -43,7 +44,12 @@ public:
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    void run() { io_.run(); }
+    /// Until a signal ends it. True: `lb detach` did.
+    bool run()
+    {
+        io_.run();
+        return detach_asked_;
+    }
 
 private:
     void wait_for_addresses()
@@ -106,6 +112,7 @@ private:
     asio::steady_timer collect_;
     asio::steady_timer totals_;
     u64 connections_ = 0;
+    bool detach_asked_ = false;
 };
 
 } // namespace
@@ -114,13 +121,14 @@ Result<void> run_daemon(const model::Config& config)
 {
     auto balancer = Balancer::start(config);
     if (!balancer) return std::unexpected(balancer.error());
+    bool detach_asked = false;
     {
         Daemon daemon(*balancer);
         spdlog::info("ready: {} proxies, {} targets, instance {}", balancer->plan().proxies.size(),
                      balancer->plan().targets.size(), balancer->plan().instance);
-        daemon.run();
+        detach_asked = daemon.run();
     }
-    if (config.settings.on_exit == model::OnExit::keep) {
+    if (config.settings.on_exit == model::OnExit::keep && !detach_asked) {
         spdlog::info("left attached (on-exit: keep); 'lb detach' takes it off");
         return {};
     }
