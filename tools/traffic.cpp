@@ -16,11 +16,13 @@ namespace {
 using namespace lb::lab;
 using Clock = std::chrono::steady_clock;
 
-constexpr u64 batch = 25;       // tries between two looks at the clock
+constexpr u64 batch = 20;       // tries between two looks at the clock
 constexpr double tolerance = 3; // points that a share may be off
-constexpr u64 enough = 1000;    // tries from which a share is judged
+constexpr u64 enough = 5000; // tries from which a share is judged: chance alone is well below the tolerance
 constexpr std::size_t bar_width = 24;
 constexpr Milliseconds refresh{500}, refresh_in_a_log{2000};
+// A pace that a person can follow, and at which the client does not run out of ports.
+constexpr Milliseconds tcp_pause{40}, udp_pause{20};
 
 constexpr const char* usage = R"(usage:
   traffic serve NAME ADDRESS:PORT        answer TCP and UDP until a signal comes
@@ -44,8 +46,10 @@ void call_until(Seen& seen, const Call& call, const std::stop_token& stop)
 {
     while (!stop.stop_requested()) {
         const Tally tally = run_short({.call = call, .count = batch});
-        const std::lock_guard guard(seen.lock);
+        std::unique_lock guard(seen.lock);
         seen.tcp.add(tally);
+        guard.unlock();
+        std::this_thread::sleep_for(tcp_pause);
     }
 }
 
@@ -53,8 +57,10 @@ void question_until(Seen& seen, const Call& call, const std::stop_token& stop)
 {
     while (!stop.stop_requested()) {
         const Tally tally = run_questions({.call = call, .sockets = batch, .per_socket = 1});
-        const std::lock_guard guard(seen.lock);
+        std::unique_lock guard(seen.lock);
         seen.udp.add(tally);
+        guard.unlock();
+        std::this_thread::sleep_for(udp_pause);
     }
 }
 

@@ -50,8 +50,14 @@ TEST_CASE("large segments from a local target are translated and arrive whole", 
     Balanced lab(config({proxy({.target = target(address, 9000)})}));
     lab.net.balancer.exec("ethtool -K eth0 tx on tso on gso on");
     lab.net.c1.exec("ethtool -K eth0 tx off");
-    lab.net.c1.nft("table ip lab { counter large { }\n chain in { type filter hook input priority 0;\n"
-                   "meta length > 3000 counter name large\n } }");
+    lab.net.c1.nft(R"(
+        table ip lab {
+            counter large { }
+            chain in {
+                type filter hook input priority 0;
+                meta length > 3000 counter name large
+            }
+        })");
     const Server here({.name = "here", .listen = address + ":9000", .netns = lab.net.balancer.fd()});
     const Transfer down = download(lab.from_c1(vip_web), 20 * megabyte);
     INFO(down.error);

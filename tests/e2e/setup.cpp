@@ -1,5 +1,7 @@
 #include "setup.hpp"
 
+#include <functional>
+
 namespace lb::e2e {
 
 std::string proxy(const ProxyText& text)
@@ -28,14 +30,29 @@ std::string who(Call call, Milliseconds timeout)
     return answer ? answer->server : "failed: " + connection.error();
 }
 
-std::string who_until(const Call& call, const std::string& wanted, Milliseconds limit)
+namespace {
+
+std::string call_until(const Call& call, Milliseconds limit,
+                       const std::function<bool(const std::string&)>& wanted)
 {
     const auto end = std::chrono::steady_clock::now() + limit;
     for (;;) {
         std::string answer = who(call, 500ms);
-        if (answer == wanted || std::chrono::steady_clock::now() > end) return answer;
+        if (wanted(answer) || std::chrono::steady_clock::now() > end) return answer;
         std::this_thread::sleep_for(50ms);
     }
+}
+
+} // namespace
+
+std::string who_until(const Call& call, const std::string& wanted, Milliseconds limit)
+{
+    return call_until(call, limit, [&](const std::string& answer) { return answer == wanted; });
+}
+
+std::string who_until_not(const Call& call, const std::string& unwanted, Milliseconds limit)
+{
+    return call_until(call, limit, [&](const std::string& answer) { return answer != unwanted; });
 }
 
 } // namespace lb::e2e

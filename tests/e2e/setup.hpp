@@ -62,5 +62,7 @@ struct Balanced {
 std::string who(Call call, Milliseconds timeout = 2s);
 /// Calls until the answer is `wanted`; the last answer.
 std::string who_until(const Call& call, const std::string& wanted, Milliseconds limit = 5s);
+/// Calls until the answer is another than this; the last answer.
+std::string who_until_not(const Call& call, const std::string& unwanted, Milliseconds limit = 5s);
 
 } // namespace lb::e2e

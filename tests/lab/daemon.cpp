@@ -41,6 +41,7 @@ Daemon::~Daemon()
         if (child_) child_->wait(stop_limit);
         std::error_code none;
         if (std::filesystem::exists(pin_folder(instance_), none)) detach();
+        std::filesystem::remove_all("/run/lb/" + instance_, none);
     } catch (const LabError&) {
         // What is left is in a namespace that ends with the test; a destructor has nobody to tell.
     }
