@@ -199,6 +199,7 @@ private:
         value.kind = JsonKind::array;
         if (!first_element(']')) return;
         do {
+            if (at_end()) return fail_at(value.at, "a list without its end, ]");
             value.items.push_back(parse_value(depth + 1));
         } while (more_elements(']', value.at));
     }
