@@ -148,6 +148,43 @@ void insert_reply(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFra
     b.bind(inserted);
 }
 
+// Goes to `other` unless the forward entry at `flow` translates as ours would: then replies find both by one
+// entry.
+void compare_translation(Dsl& b, const NewFlowFrame& fresh, const View<Flow4>& flow, Label other)
+{
+    auto address = b.let<be32>("target", flow(&Flow4::daddr));
+    b.jump_if(fresh.forward(&Flow4::daddr) != address, other);
+    auto port = b.let<be16>("port", flow(&Flow4::dport));
+    b.jump_if(fresh.forward(&Flow4::dport) != port, other);
+    port = flow(&Flow4::sport);
+    b.jump_if(fresh.forward(&Flow4::sport) != port, other);
+}
+
+// Both directions live and die together: a reply entry without its forward entry goes, if this packet made
+// it.
+void remove_own_reply(Dsl& b, const Maps& maps, const NewFlowFrame& fresh)
+{
+    const Label others = b.label("not our reply entry");
+    b.jump_if(fresh.inserted() == u64{0}, others);
+    b.remove(maps.flows, fresh.reply_key);
+    b.bind(others);
+}
+
+// A reply entry that was there already is a leftover of an ended connection, whose flags would end this one,
+// or another CPU's, which may have taken it out again.
+void renew_reply(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh, Ways& ways)
+{
+    const Label ours = b.label("our reply entry");
+    b.jump_if(fresh.inserted() != u64{0}, ours);
+    b.note("renew the reply entry that was there");
+    auto result = b.update(maps.flows, fresh.reply_key, fresh.reply, UpdateFlag::any);
+    b.jump_if(result == 0, ours);
+    result.release();
+    b.remove(maps.flows, frame.key);
+    b.jump(ways.to(Reason::table_full));
+    b.bind(ours);
+}
+
 void count_connection(Dsl& b, const Maps& maps, const Frame& frame)
 {
     const Label counted = b.label("counted");
@@ -155,6 +192,34 @@ void count_connection(Dsl& b, const Maps& maps, const Frame& frame)
     row(&model::TargetCounters::connections).add(1);
     row.release();
     b.bind(counted);
+}
+
+// Tells user space of the connection; what finds no room in the ring buffer is counted.
+void announce(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh)
+{
+    using model::FlowOpened4;
+    b.note("tell of the new connection");
+    const auto event = b.stack<FlowOpened4>("event");
+    event(&FlowOpened4::saddr) = frame.key(&FlowKey4::saddr);
+    event(&FlowOpened4::daddr) = frame.key(&FlowKey4::daddr);
+    event(&FlowOpened4::sport) = frame.key(&FlowKey4::sport);
+    event(&FlowOpened4::dport) = frame.key(&FlowKey4::dport);
+    event(&FlowOpened4::protocol) = frame.key(&FlowKey4::protocol);
+    event(&FlowOpened4::zero8) = u8{0};
+    event(&FlowOpened4::zero16) = u16{0};
+    event(&FlowOpened4::proxy) = fresh.forward(&Flow4::proxy);
+    event(&FlowOpened4::target) = fresh.forward(&Flow4::target);
+    const Label told = b.label("told");
+    {
+        auto result =
+            b.call<i64>(Helper::ringbuf_output, {*maps.events, event, u32{sizeof(FlowOpened4)}, 0}, "result");
+        b.jump_if(result == 0, told);
+    }
+    frame.index() = 0;
+    auto lost = b.lookup_brief(*maps.events_lost, frame.index, told);
+    lost.value().add(1);
+    lost.release();
+    b.bind(told);
 }
 
 } // namespace
@@ -176,21 +241,24 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFram
     {
         auto result = b.update(maps.flows, frame.key, fresh.forward, UpdateFlag::no_exist);
         b.jump_if(result == 0, made);
-        // Both directions live and die together: without the forward entry, take the reply entry out again.
         fresh.result().store(result.reg());
     }
-    b.jump_if(fresh.inserted() == u64{0}, undo);
-    b.remove(maps.flows, fresh.reply_key);
-    b.bind(undo);
     b.jump_if(fresh.result() != already_there, full);
     b.note("another CPU has made it meanwhile: its choice counts");
-    b.lookup_to(flow, maps.flows, frame.key, ways.to(Reason::internal));
+    b.lookup_to(flow, maps.flows, frame.key, full);
+    compare_translation(b, fresh, flow, undo);
+    b.jump(raced);
+    b.bind(undo);
+    remove_own_reply(b, maps, fresh);
     b.jump(raced);
     b.bind(full);
+    remove_own_reply(b, maps, fresh);
     b.jump(ways.to(Reason::table_full));
 
     b.bind(made);
+    renew_reply(b, maps, frame, fresh, ways);
     count_connection(b, maps, frame);
+    if (maps.events) announce(b, maps, frame, fresh);
     b.point(flow, fresh.forward);
 }
 template void insert_flow(Dsl&, const Maps&, const Frame&, const NewFlowFrame&, const Headers<wire::Tcp>&,

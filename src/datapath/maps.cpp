@@ -34,11 +34,19 @@ Maps::Maps(const model::Plan& plan)
       own_addresses("own4", bpf::MapType::hash, own_addresses_max),
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
-{}
+{
+    if (!plan.settings.stats_enabled) return;
+    events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
+    events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
+}
 
 std::vector<const bpf::MapSpec*> Maps::all() const
 {
-    return {&flows, &targets, &groups, &slots, &routes, &own_addresses, &counters, &exits};
+    std::vector<const bpf::MapSpec*> maps{&flows,  &targets,       &groups,   &slots,
+                                          &routes, &own_addresses, &counters, &exits};
+    if (events) maps.push_back(&*events);
+    if (events_lost) maps.push_back(&*events_lost);
+    return maps;
 }
 
 } // namespace lb::datapath

@@ -6,6 +6,8 @@
 #include "lb/asm/map.hpp"
 #include "model/plan.hpp"
 
+#include <optional>
+
 namespace lb::datapath {
 
 struct Maps {
@@ -22,6 +24,9 @@ struct Maps {
     bpf::Map<be32, u32> own_addresses;       ///< the host's addresses, kept current; the value is not used
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
+    /// Only with `stats-enabled`: new connections (model::FlowOpened4), and those that found no room there.
+    std::optional<bpf::MapSpec> events;
+    std::optional<bpf::Map<u32, u64>> events_lost; ///< one row, per CPU
 
     /// Each of them, for creating and pinning.
     std::vector<const bpf::MapSpec*> all() const;
@@ -31,5 +36,6 @@ struct Maps {
 u32 slots_capacity(const model::Plan& plan);
 
 inline constexpr u32 own_addresses_max = 4096;
+inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 
 } // namespace lb::datapath

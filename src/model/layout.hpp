@@ -72,11 +72,33 @@ struct RouteKey4 {
 };
 static_assert(sizeof(RouteKey4) == 12);
 
+/// What the program sends through the ring buffer for each new connection, where `stats-enabled` asks for it.
+struct FlowOpened4 {
+    be32 saddr{}, daddr{}; ///< as the client sends them
+    be16 sport{}, dport{};
+    u8 protocol = 0;
+    u8 zero8 = 0;
+    u16 zero16 = 0;
+    u32 proxy = 0;  ///< proxy id
+    u32 target = 0; ///< target id
+};
+static_assert(sizeof(FlowOpened4) == 24);
+
 /// Counters of a target, one row per CPU; they only grow.
 struct TargetCounters {
     u64 connections = 0;
     u64 forward_packets = 0, forward_bytes = 0;
     u64 reply_packets = 0, reply_bytes = 0;
+
+    constexpr TargetCounters& operator+=(const TargetCounters& other)
+    {
+        connections += other.connections;
+        forward_packets += other.forward_packets;
+        forward_bytes += other.forward_bytes;
+        reply_packets += other.reply_packets;
+        reply_bytes += other.reply_bytes;
+        return *this;
+    }
 };
 
 } // namespace lb::model

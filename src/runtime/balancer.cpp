@@ -61,15 +61,6 @@ Result<kernel::Program> load(const std::expected<bpf::Program, bpf::Error>& made
     return std::unexpected(std::move(error));
 }
 
-void add(model::TargetCounters& sum, const model::TargetCounters& each)
-{
-    sum.connections += each.connections;
-    sum.forward_packets += each.forward_packets;
-    sum.forward_bytes += each.forward_bytes;
-    sum.reply_packets += each.reply_packets;
-    sum.reply_bytes += each.reply_bytes;
-}
-
 Result<void> remove_everything(const std::string& instance, State& state, const kernel::PinFolder& pins)
 {
     if (auto done = detach_all(state, pins); !done) return done;
@@ -131,6 +122,11 @@ Result<void> Balancer::bring_up(const model::Config& config)
     auto clock = JiffiesClock::create();
     if (!clock) return std::unexpected(clock.error());
     clock_ = std::move(*clock);
+    if (maps.events) {
+        auto events = OpenedEvents::open(tables_["events"], tables_["events_lost"]);
+        if (!events) return std::unexpected(events.error());
+        events_ = std::move(*events);
+    }
     if (auto followed = follow_addresses(); !followed) return followed;
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
@@ -165,9 +161,12 @@ Result<void> Balancer::follow_addresses()
     return tables_.set_own_addresses(*own, plan_.loopback_interface);
 }
 
-Result<Collected> Balancer::collect_idle()
+Result<Collected> Balancer::collect_idle(const std::function<void(const ConnectionClosed&)>& each)
 {
-    return collect(tables_["flows4"], clock_, model::Timeouts::from(plan_.settings.connection_timeout));
+    std::function<void(const Ended&)> ended;
+    if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
+    return collect(tables_["flows4"], clock_, model::Timeouts::from(plan_.settings.connection_timeout),
+                   ended);
 }
 
 Result<Totals> Balancer::totals() const
@@ -183,7 +182,7 @@ Result<Totals> Balancer::totals() const
     for (const auto& target : plan_.targets) {
         const auto counts = tables_["counters"].lookup_percpu<u32, model::TargetCounters>(target.id);
         if (!counts) return std::unexpected(counts.error());
-        for (const auto& each : *counts) add(totals.targets[target.id], each);
+        for (const auto& each : *counts) totals.targets[target.id] += each;
     }
     // Translated packets are counted once, in their target's row; the reason's total is their sum.
     for (const auto& [id, each] : totals.targets) {

@@ -12,6 +12,7 @@
 #include "model/reason.hpp"
 #include "runtime/attachments.hpp"
 #include "runtime/collector.hpp"
+#include "runtime/events.hpp"
 #include "runtime/tables.hpp"
 
 namespace lb::runtime {
@@ -33,8 +34,10 @@ public:
     int monitor_fd() const { return monitor_.fd(); }
     /// Brings the own-address map up to date with the host.
     Result<void> follow_addresses();
-    /// One pass of the collector.
-    Result<Collected> collect_idle();
+    /// One pass of the collector. `each`, where given, hears of the connections that it takes out.
+    Result<Collected> collect_idle(const std::function<void(const ConnectionClosed&)>& each = {});
+    /// New connections, with `stats-enabled`; null without.
+    OpenedEvents* opened_events() { return events_ ? &*events_ : nullptr; }
     Result<Totals> totals() const;
     /// Takes programs, pins and host settings back.
     Result<void> take_off();
@@ -60,6 +63,7 @@ private:
     model::Plan plan_ = {};
     Tables tables_ = {};
     JiffiesClock clock_ = {};
+    std::optional<OpenedEvents> events_ = {};
 };
 
 /// Tells the process of an instance to detach and end.

@@ -24,11 +24,13 @@ u32 age(u32 now, u64 last_seen)
 
 class Pass {
 public:
-    Pass(const kernel::Map& flows, u32 now, u32 per_second, const model::Timeouts& timeouts)
+    Pass(const kernel::Map& flows, u32 now, u32 per_second, const model::Timeouts& timeouts,
+         const std::function<void(const Ended&)>& each)
         : flows_(flows),
           now_(now),
           per_second_(per_second),
-          timeouts_(timeouts)
+          timeouts_(timeouts),
+          each_(each)
     {
         shortest_ = std::ranges::min(
             {timeouts.established, timeouts.half_open, timeouts.closing, timeouts.closed, timeouts.udp});
@@ -41,32 +43,38 @@ private:
     {
         return age(now_, last_seen) > static_cast<u64>(limit.count()) * per_second_;
     }
-    Result<bool> expired(const FlowKey4& key, const Flow4& forward) const;
-    Result<void> remove(const FlowKey4& key, const FlowKey4& other);
+    Result<std::optional<Ended>> expired(const FlowKey4& key, const Flow4& forward) const;
+    Result<void> remove(const Ended& ended);
 
     const kernel::Map& flows_;
     u32 now_;
     u32 per_second_;
     const model::Timeouts& timeouts_;
+    const std::function<void(const Ended&)>& each_;
     std::chrono::seconds shortest_{};
     Collected result_ = {};
 };
 
 // By both entries: a download is alive although its client only listens.
-Result<bool> Pass::expired(const FlowKey4& key, const Flow4& forward) const
+Result<std::optional<Ended>> Pass::expired(const FlowKey4& key, const Flow4& forward) const
 {
     const auto reply = flows_.lookup<FlowKey4, Flow4>(model::reply_key(key, forward));
     if (!reply) return std::unexpected(reply.error());
     const Flow4* back = *reply ? &**reply : nullptr;
-    const auto limit = timeouts_.of(model::state_of(key, forward, back));
-    return idle_for(forward.last_seen, limit) && (!back || idle_for(back->last_seen, limit));
+    const auto state = model::state_of(key, forward, back);
+    const auto limit = timeouts_.of(state);
+    if (!idle_for(forward.last_seen, limit) || (back && !idle_for(back->last_seen, limit)))
+        return std::optional<Ended>{};
+    return Ended{.key = key, .forward = forward, .reply = *reply, .state = state};
 }
 
-Result<void> Pass::remove(const FlowKey4& key, const FlowKey4& other)
+Result<void> Pass::remove(const Ended& ended)
 {
-    for (const auto& each : {key, other})
-        if (auto removed = flows_.remove(each); !removed) return std::unexpected(removed.error());
+    for (const auto& key : {ended.key, model::reply_key(ended.key, ended.forward)})
+        if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
     ++result_.removed;
+    --result_.connections;
+    if (each_) each_(ended);
     return {};
 }
 
@@ -83,15 +91,14 @@ Result<void> Pass::look_at(const FlowKey4& key, const Flow4& entry)
         if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
         return {};
     }
-    auto old = expired(key, entry);
+    const auto old = expired(key, entry);
     if (!old) return std::unexpected(old.error());
     if (!*old) return {};
     // The batch may be old by now: look again, so that a connection that has just spoken stays.
     const auto again = flows_.lookup<FlowKey4, Flow4>(key);
     if (!again) return std::unexpected(again.error());
     if (!*again || (*again)->last_seen != entry.last_seen) return {};
-    --result_.connections;
-    return remove(key, model::reply_key(key, entry));
+    return remove(**old);
 }
 
 } // namespace
@@ -121,11 +128,11 @@ Result<u32> JiffiesClock::now() const
 }
 
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
-                          const model::Timeouts& timeouts)
+                          const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each)
 {
     const auto now = clock.now();
     if (!now) return std::unexpected(now.error());
-    Pass pass(flows, *now, clock.per_second(), timeouts);
+    Pass pass(flows, *now, clock.per_second(), timeouts, each);
     kernel::BatchReader reader(flows);
     for (;;) {
         const auto count = reader.next();

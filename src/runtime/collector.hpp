@@ -3,6 +3,9 @@
 // thread.
 #pragma once
 
+#include <functional>
+#include <optional>
+
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
 #include "model/flow_state.hpp"
@@ -27,8 +30,17 @@ struct Collected {
     u64 removed = 0;     ///< connections taken out by this pass
 };
 
-/// One pass over the whole table.
+/// A connection that a pass took out, as it was then.
+struct Ended {
+    model::FlowKey4 key = {}; ///< of the forward direction
+    model::Flow4 forward = {};
+    std::optional<model::Flow4> reply = {};
+    model::FlowState state = model::FlowState::established;
+};
+
+/// One pass over the whole table. `each`, where given, hears of the connections that it takes out.
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
-                          const model::Timeouts& timeouts);
+                          const model::Timeouts& timeouts,
+                          const std::function<void(const Ended&)>& each = {});
 
 } // namespace lb::runtime

@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "runtime/balancer.hpp"
+#include "runtime/stats_log.hpp"
 
 namespace lb::runtime {
 namespace {
@@ -29,6 +30,7 @@ public:
           signals_(io_, SIGTERM, SIGINT, detach_signal),
           addresses_(io_, balancer.monitor_fd()),
           collect_(io_),
+          events_(io_),
           totals_(io_)
     {
         signals_.async_wait([this](const boost::system::error_code&, int number) {
@@ -38,9 +40,13 @@ public:
         });
         wait_for_addresses();
         collect_later();
-        if (balancer_.plan().settings.stats_enabled) totals_later();
+        if (balancer_.opened_events()) show_statistics();
     }
-    ~Daemon() { addresses_.release(); } // the monitor owns the fd
+    ~Daemon()
+    {
+        addresses_.release();              // the monitor owns the fd
+        if (stats_log_) events_.release(); // and the ring buffer this one
+    }
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
@@ -67,7 +73,9 @@ private:
         collect_.expires_after(collect_interval(balancer_.plan().settings.connection_timeout));
         collect_.async_wait([this](const boost::system::error_code& error) {
             if (error) return;
-            const auto collected = balancer_.collect_idle();
+            std::function<void(const ConnectionClosed&)> each;
+            if (stats_log_) each = [this](const ConnectionClosed& event) { stats_log_->closed(event); };
+            const auto collected = balancer_.collect_idle(each);
             if (!collected)
                 spdlog::error("collecting idle connections: {}", collected.error().message);
             else {
@@ -78,31 +86,30 @@ private:
             collect_later();
         });
     }
+    void show_statistics()
+    {
+        stats_log_.emplace(balancer_);
+        events_.assign(balancer_.opened_events()->fd());
+        wait_for_events();
+        totals_later();
+    }
+    void wait_for_events()
+    {
+        events_.async_wait(asio::posix::stream_descriptor::wait_read,
+                           [this](const boost::system::error_code& error) {
+                               if (error) return;
+                               stats_log_->read_opened();
+                               wait_for_events();
+                           });
+    }
     void totals_later()
     {
         totals_.expires_after(totals_interval);
         totals_.async_wait([this](const boost::system::error_code& error) {
             if (error) return;
-            log_totals();
+            stats_log_->totals(connections_);
             totals_later();
         });
-    }
-    void log_totals() const
-    {
-        const auto totals = balancer_.totals();
-        if (!totals) return spdlog::error("reading the counters: {}", totals.error().message);
-        model::TargetCounters sum;
-        for (const auto& [id, each] : totals->targets) {
-            sum.connections += each.connections;
-            sum.forward_packets += each.forward_packets;
-            sum.forward_bytes += each.forward_bytes;
-            sum.reply_packets += each.reply_packets;
-            sum.reply_bytes += each.reply_bytes;
-        }
-        spdlog::info("totals: connections={} live={} forward-packets={} forward-bytes={} reply-packets={} "
-                     "reply-bytes={}",
-                     sum.connections, connections_, sum.forward_packets, sum.forward_bytes, sum.reply_packets,
-                     sum.reply_bytes);
     }
 
     Balancer& balancer_;
@@ -110,7 +117,9 @@ private:
     asio::signal_set signals_;
     asio::posix::stream_descriptor addresses_;
     asio::steady_timer collect_;
+    asio::posix::stream_descriptor events_;
     asio::steady_timer totals_;
+    std::optional<StatsLog> stats_log_ = {}; ///< with `stats-enabled`
     u64 connections_ = 0;
     bool detach_asked_ = false;
 };
