@@ -7,6 +7,7 @@
 #include "model/plan.hpp"
 #include "runtime/balancer.hpp"
 #include "runtime/daemon.hpp"
+#include "runtime/host_check.hpp"
 
 namespace lb::cli {
 namespace {
@@ -20,6 +21,24 @@ void set_up_log(const model::Settings& settings)
         spdlog::set_pattern(R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%v"})");
     else
         spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+}
+
+// Prints what there is to say of this machine; an error where lb could not do its work on it.
+Result<void> look_at_host(const model::Plan& plan)
+{
+    const auto findings = runtime::check_host(plan);
+    if (!findings) return std::unexpected(findings.error());
+    u32 errors = 0;
+    for (const auto& [weight, text] : *findings) {
+        static constexpr std::array names{"note", "warning", "error"};
+        fmt::print("{}: {}\n", names[static_cast<std::size_t>(weight)], text);
+        errors += weight == runtime::Finding::Weight::error ? 1 : 0;
+    }
+    if (errors > 0)
+        return fail(ErrorKind::host_not_ready,
+                    "this host is not ready: see the lines that begin with 'error'");
+    fmt::print("ok: this host can run it\n");
+    return {};
 }
 
 } // namespace
@@ -40,6 +59,7 @@ Result<void> check(const Options& options)
     if (!plan) return std::unexpected(plan.error());
     fmt::print("ok: {} proxies, {} listeners, {} targets, {} source routes\n", plan->proxies.size(),
                plan->listeners.size(), plan->targets.size(), plan->routes.size());
+    if (options.host) return look_at_host(*plan);
     return {};
 }
 

@@ -13,7 +13,7 @@ constexpr std::string_view usage = R"(lb - a Layer 4 load balancer that writes i
 
 Usage:
   lb [run]  [-c FILE] [-i IFACE]... [-p PORT] [-t IP:PORT] [-s] [-v]
-  lb check  [-c FILE]            validate a configuration; needs no privileges
+  lb check  [-c FILE] [--host]   validate a configuration; needs no privileges. --host: look at this machine too
   lb dump   [-c FILE] [--format text|hex|raw|c|json] [--program ingress|egress] [--kernel 6.1]
                                  print the programs that it generates; needs no privileges
   lb verify [-c FILE] [--log-level 1|2] [--stats] [--program ingress|egress]
@@ -63,6 +63,7 @@ po::options_description describe()
     add("log-level", po::value<u32>()->default_value(0), "of verify: 1 or 2 prints the kernel's log");
     add("broken", po::value<std::string>(),
         "of verify: a program that must be rejected: packet, null, value");
+    add("host", "of check: can this machine run it? Reads interfaces, routes and settings, changes nothing");
     add("instance", po::value<std::string>()->default_value("default"), "of detach: which instance");
     add("version", "print the version");
     add("help,h", "this text");
@@ -132,6 +133,7 @@ Result<void> refuse_foreign_flags(const po::variables_map& given, Command comman
                            Flag{"kernel", {Command::dump}},
                            Flag{"log-level", {Command::verify}},
                            Flag{"broken", {Command::verify}},
+                           Flag{"host", {Command::check}},
                            Flag{"instance", {Command::detach}}};
     for (const auto& flag : flags) {
         const bool here = std::ranges::find(flag.of, command) != flag.of.end();
@@ -176,6 +178,7 @@ Result<Options> parse_options(int argc, const char* const* argv)
     if (given.contains("config")) options.config_file = given["config"].as<std::string>();
     options.verbose = given.contains("verbose");
     options.stats = given.contains("stats");
+    options.host = given.contains("host");
     if (auto read = read_overrides(given, options.overrides); !read) return std::unexpected(read.error());
     if (auto read = read_command_options(given, options); !read) return std::unexpected(read.error());
     return options;

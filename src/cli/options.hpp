@@ -27,6 +27,7 @@ struct Options {
     std::optional<std::string> broken =
         {};                           ///< lb verify --broken: a program that must be rejected, for the tests
     std::string instance = "default"; ///< lb detach
+    bool host = false;                ///< lb check: look at this machine too
     std::string help = {};            ///< text for Command::help
 };
 

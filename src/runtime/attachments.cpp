@@ -98,7 +98,7 @@ bool same_mode(model::XdpMode wanted, kernel::XdpMode have)
 
 Result<void> Attacher::xdp(const kernel::Interface& on, const kernel::Program& program, model::XdpMode mode)
 {
-    const std::string pin = pin_of(xdp_role, on.index);
+    const std::string pin = xdp_pin(on.index);
     if (const auto occupant = kernel::xdp_occupant(on.index);
         occupant && *occupant && !same_mode(mode, (*occupant)->mode))
         if (auto removed = detach_pinned_link(pins_, pin); !removed) return removed;
@@ -187,6 +187,8 @@ void Attacher::roll_back()
 }
 
 } // namespace
+
+std::string xdp_pin(u32 ifindex) { return pin_of(xdp_role, ifindex); }
 
 Result<void> attach_all(const std::string& instance, State& state, const kernel::PinFolder& pins,
                         const AttachPlan& plan, const kernel::Program& ingress, const kernel::Program& egress,

@@ -25,6 +25,9 @@ Result<void> attach_all(const std::string& instance, State& state, const kernel:
                         const AttachPlan& plan, const kernel::Program& ingress, const kernel::Program& egress,
                         const KernelFeatures& features);
 
+/// The pin's name of the link to an interface's XDP hook.
+std::string xdp_pin(u32 ifindex);
+
 /// Takes everything off that this instance has attached, in whichever run.
 Result<void> detach_all(State& state, const kernel::PinFolder& pins);
 
