@@ -72,6 +72,19 @@ Result<Mounted> ensure_bpffs(const std::string& path)
     return Mounted::by_us;
 }
 
+Result<bool> unmount_bpffs_if_empty(const std::string& path)
+{
+    if (!is_bpffs(path)) return false;
+    const auto names = list_folder(path);
+    if (!names) return std::unexpected(names.error());
+    // The kernel's own iterators (CONFIG_BPF_PRELOAD) are nobody's.
+    const auto pinned = [](const std::string& name) { return name != "maps.debug" && name != "progs.debug"; };
+    if (std::ranges::any_of(*names, pinned)) return false;
+    if (::umount2(path.c_str(), 0) == 0) return true;
+    if (errno == EBUSY) return false; // somebody is about to use it
+    return sys_fail("unmounting the bpffs at " + path, errno);
+}
+
 PinFolder PinFolder::at(const std::string& instance, const std::string& bpffs)
 {
     return PinFolder(bpffs + "/lb/" + folder_name(instance));

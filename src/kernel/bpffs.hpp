@@ -15,6 +15,9 @@ inline constexpr const char* bpffs_default = "/sys/fs/bpf";
 enum class Mounted { was_there, by_us };
 /// Makes sure that a bpffs is mounted at `path`.
 Result<Mounted> ensure_bpffs(const std::string& path = bpffs_default);
+/// Unmounts it where nothing of anybody is in it any more; false: left as it is. A pin does not keep its
+/// mount, so without the question everybody else's would be gone.
+Result<bool> unmount_bpffs_if_empty(const std::string& path = bpffs_default);
 /// True where `path` is in a bpffs.
 bool is_bpffs(const std::string& path);
 

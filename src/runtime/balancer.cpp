@@ -1,7 +1,6 @@
 #include "runtime/balancer.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/mount.h>
 
 #include <thread>
 
@@ -64,12 +63,13 @@ Result<kernel::Program> load(const std::expected<bpf::Program, bpf::Error>& made
 Result<void> remove_everything(const std::string& instance, State& state, const kernel::PinFolder& pins)
 {
     if (auto done = detach_all(state, pins); !done) return done;
-    if (auto done = restore_settings(instance, state); !done) return done;
+    if (auto done = apply_settings(instance, {}); !done) return done;
     if (auto done = pins.remove_all(); !done) return done;
-    // Only a mount of our own, and only when nobody else has put anything there: the kernel refuses it
-    // otherwise.
-    if (state.bpffs_mounted && umount2(kernel::bpffs_default, 0) == 0)
-        spdlog::info("{} unmounted again", kernel::bpffs_default);
+    if (state.bpffs_mounted) {
+        const auto unmounted = kernel::unmount_bpffs_if_empty();
+        if (!unmounted) return std::unexpected(unmounted.error());
+        if (*unmounted) spdlog::info("{} unmounted again", kernel::bpffs_default);
+    }
     return remove_state(instance);
 }
 
@@ -130,7 +130,7 @@ Result<void> Balancer::bring_up(const model::Config& config)
     if (auto followed = follow_addresses(); !followed) return followed;
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
-    if (auto set = apply_settings(instance_, state_, needed_settings(plan_, *own)); !set) return set;
+    if (auto set = apply_settings(instance_, needed_settings(plan_, *own)); !set) return set;
     return load_and_attach(maps, *features,
                            {.ingress = *ingress, .egress = *egress, .xdp_mode = plan_.settings.xdp_mode});
 }

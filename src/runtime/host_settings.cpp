@@ -1,13 +1,79 @@
 #include "runtime/host_settings.hpp"
 
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
+#include <thread>
 
+#include "kernel/lock.hpp"
 #include "kernel/sysctl.hpp"
+#include "runtime/record_file.hpp"
 
 namespace lb::runtime {
 namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+struct ChangedSetting {
+    std::string before = {}; ///< what to put back
+    std::string after = {};  ///< what lb set
+    std::set<std::string> users = {};
+};
+using Record = std::map<std::string, ChangedSetting>; ///< by name under /proc/sys
+
+// The settings are those of a network namespace; its number in nsfs tells it from others. The dot
+// keeps the name apart from those of instances.
+std::string record_file()
+{
+    struct stat status {};
+    const bool known = ::stat("/proc/self/ns/net", &status) == 0;
+    return std::string(records_folder) + "/.host-settings-" + std::to_string(known ? status.st_ino : 0) +
+           ".json";
+}
+
+Result<Record> load(const std::string& path)
+{
+    const auto content = read_record(path);
+    if (!content) return std::unexpected(content.error());
+    Record record;
+    if (!*content) return record;
+    try {
+        for (const auto& [name, value] : (*content)->as_object()) {
+            auto& setting = record[std::string(name)];
+            setting.before = value.at("before").as_string();
+            setting.after = value.at("after").as_string();
+            for (const auto& user : value.at("users").as_array()) setting.users.emplace(user.as_string());
+        }
+    } catch (const std::exception& error) {
+        return unreadable_record(path, error.what());
+    }
+    return record;
+}
+
+Result<void> save(const std::string& path, const Record& record)
+{
+    if (record.empty()) return remove_record(path);
+    json::object content;
+    for (const auto& [name, setting] : record)
+        content[name] = json::object{{"before", setting.before},
+                                     {"after", setting.after},
+                                     {"users", json::array(setting.users.begin(), setting.users.end())}};
+    return write_record(path, content);
+}
+
+// Another instance holds it for some milliseconds only.
+Result<kernel::InstanceLock> lock_records()
+{
+    constexpr std::chrono::milliseconds patience = 5s, pause = 20ms;
+    for (auto waited = 0ms;; waited += pause) {
+        auto lock = kernel::InstanceLock::acquire(std::string(records_folder) + "/.host-settings.lock");
+        if (lock || waited >= patience) return lock;
+        std::this_thread::sleep_for(pause);
+    }
+}
 
 // One setting back to what it was. A setting that has another value by now is somebody else's.
 void restore(const std::string& name, const ChangedSetting& setting)
@@ -19,6 +85,43 @@ void restore(const std::string& name, const ChangedSetting& setting)
     if (auto set = kernel::set_sysctl(name, setting.before); !set)
         return spdlog::error("putting {} back to {}: {}", name, setting.before, set.error().message);
     spdlog::info("{} put back to {}", name, setting.before);
+}
+
+// This instance needs them no more; what nobody needs goes back.
+void give_up(const std::string& instance, Record& record,
+             const std::map<std::string, std::string>& still_needed)
+{
+    for (auto it = record.begin(); it != record.end();) {
+        auto& [name, setting] = *it;
+        if (still_needed.contains(name) || setting.users.erase(instance) == 0 || !setting.users.empty()) {
+            ++it;
+            continue;
+        }
+        restore(name, setting);
+        it = record.erase(it);
+    }
+}
+
+Result<void> set_one(const std::string& instance, Record& record, const std::string& path,
+                     const std::string& name, const std::string& value)
+{
+    const auto now = kernel::read_sysctl(name);
+    if (!now) return context(now.error(), "a host setting that the targets need");
+    const auto known = record.find(name);
+    if (*now == value && known == record.end()) return {}; // it was so before any of us came
+    if (*now == value) {
+        known->second.users.insert(instance);
+        return save(path, record);
+    }
+    // A record that says otherwise is out of date: somebody has changed it since.
+    auto users = known == record.end() ? std::set<std::string>{} : known->second.users;
+    users.insert(instance);
+    record[name] = {.before = *now, .after = value, .users = std::move(users)};
+    if (auto saved = save(path, record); !saved) return saved;
+    if (auto set = kernel::set_sysctl(name, value); !set)
+        return context(set.error(), "a host setting that the targets need");
+    spdlog::info("{} set to {} (was {}); put back at exit", name, value, *now);
+    return {};
 }
 
 } // namespace
@@ -39,36 +142,17 @@ std::map<std::string, std::string> needed_settings(const model::Plan& plan,
     return needed;
 }
 
-Result<void> apply_settings(const std::string& instance, State& state,
-                            const std::map<std::string, std::string>& needed)
+Result<void> apply_settings(const std::string& instance, const std::map<std::string, std::string>& needed)
 {
-    for (auto it = state.settings.begin(); it != state.settings.end();) {
-        if (needed.contains(it->first)) {
-            ++it;
-            continue;
-        }
-        restore(it->first, it->second);
-        it = state.settings.erase(it);
-    }
-    for (const auto& [name, value] : needed) {
-        const auto now = kernel::read_sysctl(name);
-        if (!now) return context(now.error(), "a host setting that the targets need");
-        if (*now == value) continue;
-        // What an earlier run recorded is older than what is there now, and counts.
-        state.settings.try_emplace(name, ChangedSetting{.before = *now, .after = value});
-        if (auto saved = save_state(instance, state); !saved) return saved;
-        if (auto set = kernel::set_sysctl(name, value); !set)
-            return context(set.error(), "a host setting that the targets need");
-        spdlog::info("{} set to {} (was {}); put back at exit", name, value, *now);
-    }
-    return save_state(instance, state);
-}
-
-Result<void> restore_settings(const std::string& instance, State& state)
-{
-    for (const auto& [name, setting] : state.settings) restore(name, setting);
-    state.settings.clear();
-    return save_state(instance, state);
+    const std::string path = record_file();
+    const auto lock = lock_records();
+    if (!lock) return std::unexpected(lock.error());
+    auto record = load(path);
+    if (!record) return std::unexpected(record.error());
+    give_up(instance, *record, needed);
+    for (const auto& [name, value] : needed)
+        if (auto set = set_one(instance, *record, path, name, value); !set) return set;
+    return save(path, *record);
 }
 
 } // namespace lb::runtime

@@ -1,11 +1,15 @@
-// The host settings that a plan needs, set with a record of what they were, and put back. Nothing is changed
-// before the record is on disk.
+// The host settings that plans need, set with a record of what they were, and put back when the last instance
+// that needs them goes. The record is one file for all instances of a network namespace, since these settings
+// are its; it is on disk before a setting is changed, so that they can be put back even after kill -9. Any
+// thread; processes take turns by a lock.
 #pragma once
 
+#include <map>
 #include <span>
+#include <string>
 
 #include "kernel/interfaces.hpp"
-#include "runtime/state.hpp"
+#include "model/plan.hpp"
 
 namespace lb::runtime {
 
@@ -14,10 +18,8 @@ namespace lb::runtime {
 std::map<std::string, std::string> needed_settings(const model::Plan& plan,
                                                    std::span<const kernel::HostAddress> own);
 
-/// Sets those, puts back recorded ones that are no longer needed, and keeps `state` and its file in step.
-Result<void> apply_settings(const std::string& instance, State& state,
-                            const std::map<std::string, std::string>& needed);
-/// Puts every recorded setting back, unless somebody has changed it since.
-Result<void> restore_settings(const std::string& instance, State& state);
+/// Sets those for this instance, and gives up those that it needed in an earlier run and needs no more. Empty
+/// `needed`: gives up all. What nobody needs any more is put back, unless somebody else has changed it since.
+Result<void> apply_settings(const std::string& instance, const std::map<std::string, std::string>& needed);
 
 } // namespace lb::runtime

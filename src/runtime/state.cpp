@@ -1,9 +1,6 @@
 #include "runtime/state.hpp"
 
-#include <boost/json.hpp>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include "runtime/record_file.hpp"
 
 namespace lb::runtime {
 namespace {
@@ -35,65 +32,34 @@ State state_from(const json::value& value)
     state.bpffs_mounted = object.at("bpffs-mounted").as_bool();
     for (const auto& each : object.at("clsact-made").as_array())
         state.clsact_made.push_back(each.to_number<u32>());
-    for (const auto& [name, setting] : object.at("settings").as_object())
-        state.settings[std::string(name)] = {std::string(setting.at("before").as_string()),
-                                             std::string(setting.at("after").as_string())};
     return state;
 }
 
 } // namespace
 
-std::string run_folder(const std::string& instance) { return "/run/lb/" + instance; }
+std::string run_folder(const std::string& instance) { return records_folder + ("/" + instance); }
 
 Result<State> load_state(const std::string& instance)
 {
-    std::ifstream file(state_file(instance));
-    if (!file) return State{};
-    std::stringstream text;
-    text << file.rdbuf();
+    const auto content = read_record(state_file(instance));
+    if (!content) return std::unexpected(content.error());
+    if (!*content) return State{};
     try {
-        return state_from(json::parse(text.str()));
+        return state_from(**content);
     } catch (const std::exception& error) {
-        return fail(ErrorKind::failure, "the record of an earlier run, " + state_file(instance) +
-                                            ", cannot be read (" + error.what() +
-                                            "): remove it; host settings it named stay as they are");
+        return unreadable_record(state_file(instance), error.what());
     }
 }
 
 Result<void> save_state(const std::string& instance, const State& state)
 {
-    json::object settings;
-    for (const auto& [name, setting] : state.settings)
-        settings[name] = json::object{{"before", setting.before}, {"after", setting.after}};
-    json::array clsact(state.clsact_made.begin(), state.clsact_made.end());
-    const json::object object{{"proxies", to_json(state.ids.proxies)},
-                              {"targets", to_json(state.ids.targets)},
-                              {"settings", settings},
-                              {"clsact-made", clsact},
-                              {"bpffs-mounted", state.bpffs_mounted}};
-    std::error_code error;
-    std::filesystem::create_directories(run_folder(instance), error);
-    const std::string path = state_file(instance), fresh = path + ".new";
-    {
-        std::ofstream file(fresh, std::ios::trunc);
-        file << json::serialize(object) << '\n';
-        if (!file.flush())
-            return fail(ErrorKind::host_not_ready, "writing " + fresh + " failed: is /run writable?");
-    }
-    std::filesystem::rename(fresh, path, error);
-    if (error)
-        return fail(ErrorKind::host_not_ready, "replacing " + path + ": " + error.message(), error.value());
-    return {};
+    const json::array clsact(state.clsact_made.begin(), state.clsact_made.end());
+    return write_record(state_file(instance), json::object{{"proxies", to_json(state.ids.proxies)},
+                                                           {"targets", to_json(state.ids.targets)},
+                                                           {"clsact-made", clsact},
+                                                           {"bpffs-mounted", state.bpffs_mounted}});
 }
 
-Result<void> remove_state(const std::string& instance)
-{
-    std::error_code error;
-    std::filesystem::remove(state_file(instance), error);
-    if (error)
-        return fail(ErrorKind::failure, "removing " + state_file(instance) + ": " + error.message(),
-                    error.value());
-    return {};
-}
+Result<void> remove_state(const std::string& instance) { return remove_record(state_file(instance)); }
 
 } // namespace lb::runtime

@@ -1,9 +1,8 @@
-// What a run must leave behind for the next one, even after kill -9: ids given to proxies and targets, and
-// every host setting changed with the value it had. One JSON file per instance, replaced atomically before
-// the change it records.
+// What a run must leave behind for the next one of its instance, even after kill -9: ids given to proxies and
+// targets, and what it made on the host. One JSON file per instance. Changed host settings are shared by all
+// instances: see host_settings.hpp. One thread, under the instance's lock.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
@@ -12,16 +11,10 @@
 
 namespace lb::runtime {
 
-struct ChangedSetting {
-    std::string before = {}; ///< what to put back
-    std::string after = {};  ///< what lb set
-};
-
 struct State {
     model::Ids ids = {};
-    std::map<std::string, ChangedSetting> settings = {}; ///< by name under /proc/sys
-    std::vector<u32> clsact_made = {};                   ///< indices of interfaces on which lb made the qdisc
-    bool bpffs_mounted = false;                          ///< lb mounted it
+    std::vector<u32> clsact_made = {}; ///< indices of interfaces on which lb made the qdisc
+    bool bpffs_mounted = false;        ///< lb mounted it
 };
 
 /// The folder of an instance: /run/lb/<instance>.

@@ -184,6 +184,29 @@ TEST_CASE("a second daemon of the same instance is refused and the first goes on
     CHECK(who(lab.from_c1(vip_web)).front() == 'b');
 }
 
+TEST_CASE("the end of one instance leaves another alone", "[e2e]")
+{
+    Topology net;
+    const auto servers = start_backends(net);
+    net.balancer.set_sysctl("ipv4/ip_forward", "0");
+    const std::string other = instance_name("two");
+    Daemon first(net.balancer, config({proxy({.interfaces = R"(["eth0"])"})}), instance_name());
+    Daemon second(net.balancer, config({proxy({.interfaces = R"(["eth1"])"})}, "", other), other);
+    const Call from_c1{.to = vip_web, .netns = net.c1.fd()}, from_c2{.to = vip_web, .netns = net.c2.fd()};
+    first.start();
+    second.start();
+    CHECK(who(from_c1).front() == 'b');
+    CHECK(who(from_c2).front() == 'b');
+    // The first may have mounted bpffs and set ip_forward, which the second needs as well.
+    CHECK(first.stop() == 0);
+    CHECK(who(from_c1, 300ms).rfind("failed", 0) == 0);
+    CHECK(who(from_c2).front() == 'b');
+    CHECK(net.balancer.sysctl("ipv4/ip_forward") == "1");
+    // The last one puts it back.
+    CHECK(second.stop() == 0);
+    CHECK(net.balancer.sysctl("ipv4/ip_forward") == "0");
+}
+
 TEST_CASE("an interface with somebody else's XDP program is refused with its name and id", "[e2e]")
 {
     Topology net;

@@ -86,7 +86,14 @@ TEST_CASE("a bpffs is mounted where there is none, and said so")
     CHECK(must(ensure_bpffs(folder)) == Mounted::by_us);
     CHECK(must(ensure_bpffs(folder)) == Mounted::was_there);
     CHECK(is_bpffs(folder));
-    CHECK(::umount(folder) == 0);
+    // Somebody's pins are in it: they would go with the mount.
+    const auto others = must(PinFolder::create("other", folder));
+    CHECK_FALSE(must(unmount_bpffs_if_empty(folder)));
+    CHECK(others.exists());
+    must(others.remove_all());
+    CHECK(must(unmount_bpffs_if_empty(folder)));
+    CHECK_FALSE(is_bpffs(folder));
+    CHECK_FALSE(must(unmount_bpffs_if_empty(folder)));
     CHECK(::rmdir(folder) == 0);
     auto missing = ensure_bpffs(folder);
     REQUIRE_FALSE(missing);
