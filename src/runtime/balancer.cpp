@@ -75,7 +75,7 @@ Result<void> remove_everything(const std::string& instance, State& state, const 
 
 } // namespace
 
-Result<Balancer> Balancer::start(const model::Config& config)
+Result<Balancer> Balancer::start(const model::Config& config, std::optional<KernelFeatures> features)
 {
     const std::string& instance = config.settings.instance;
     auto lock = lock_instance(instance);
@@ -93,7 +93,7 @@ Result<Balancer> Balancer::start(const model::Config& config)
     if (!pins) return std::unexpected(pins.error());
 
     Balancer balancer(instance, std::move(*lock), std::move(*pins), std::move(*state), std::move(*monitor));
-    if (auto up = balancer.bring_up(config); !up) {
+    if (auto up = balancer.bring_up(config, features); !up) {
         if (fresh)
             if (auto off = balancer.take_off(); !off) spdlog::error("{}", off.error().message);
         return std::unexpected(up.error());
@@ -101,7 +101,7 @@ Result<Balancer> Balancer::start(const model::Config& config)
     return balancer;
 }
 
-Result<void> Balancer::bring_up(const model::Config& config)
+Result<void> Balancer::bring_up(const model::Config& config, const std::optional<KernelFeatures>& known)
 {
     auto plan = model::make_plan(config, state_.ids);
     if (!plan) return std::unexpected(plan.error());
@@ -111,7 +111,7 @@ Result<void> Balancer::bring_up(const model::Config& config)
     if (!ingress) return std::unexpected(ingress.error());
     auto egress = find_interfaces(plan_.egress_interfaces);
     if (!egress) return std::unexpected(egress.error());
-    const auto features = kernel::probe_features();
+    const auto features = known ? *known : kernel::probe_features();
     if (!features) return std::unexpected(features.error());
     spdlog::debug("{}", kernel::to_text(*features));
 

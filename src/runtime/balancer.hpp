@@ -26,8 +26,8 @@ struct Totals {
 class Balancer {
 public:
     /// Everything up to and including attached programs. On an error nothing of this call is left on the
-    /// host.
-    static Result<Balancer> start(const model::Config& config);
+    /// host. `features`: what the kernel is taken to have; without, what it is found to have.
+    static Result<Balancer> start(const model::Config& config, std::optional<KernelFeatures> features = {});
 
     const model::Plan& plan() const { return plan_; }
     /// To be polled; then call follow_addresses().
@@ -51,7 +51,7 @@ private:
           state_(std::move(state)),
           monitor_(std::move(monitor))
     {}
-    Result<void> bring_up(const model::Config& config);
+    Result<void> bring_up(const model::Config& config, const std::optional<KernelFeatures>& known);
     Result<void> load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
                                  AttachPlan attach);
 
