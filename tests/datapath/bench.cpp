@@ -1,0 +1,111 @@
+#include "bench.hpp"
+
+#include <cstring>
+
+#include "datapath/generate.hpp"
+#include "kernel/verifier_log.hpp"
+#include "model/config_reader.hpp"
+#include "need.hpp"
+
+namespace lb::test {
+namespace {
+
+const bool ready = [] {
+    need_bpf();
+    return true;
+}();
+
+constexpr u32 loopback_index = 1; // in every network namespace
+
+kernel::Program load(const std::expected<bpf::Program, bpf::Error>& made, const kernel::Resolver& resolver)
+{
+    if (!made) FAIL(bpf::to_string(made.error()));
+    auto loaded = kernel::Program::load(*made, resolver);
+    if (!loaded)
+        FAIL(loaded.error().error.message
+             << '\n'
+             << kernel::to_text(kernel::explain_rejection(loaded.error().log, *made)));
+    return std::move(*loaded);
+}
+
+} // namespace
+
+std::string config_text(const std::vector<ProxyText>& proxies, const std::string& settings)
+{
+    std::string list;
+    for (const auto& proxy : proxies)
+        list += (list.empty() ? "" : ",") + ("{\"name\": \"" + proxy.name) +
+                "\", \"listen\": {\"interfaces\": " + proxy.interfaces +
+                ", \"port\": " + std::to_string(proxy.port) + (proxy.listen.empty() ? "" : ", ") +
+                proxy.listen + "}, \"default-target\": " + proxy.target + (proxy.more.empty() ? "" : ", ") +
+                proxy.more + "}";
+    return "{\"proxies\": [" + list + "], \"settings\": {" + settings + "}}";
+}
+
+Bench::Bench(const std::string& config, const BenchOptions& options)
+{
+    REQUIRE(ready);
+    plan_ = must(model::make_plan(must(model::read_config(config, "test"))));
+    const datapath::Maps maps(plan_);
+    // A folder that is not there: nothing is taken over, and nothing is pinned.
+    tables_ = must(runtime::Tables::create(plan_, maps, kernel::PinFolder::at("datapath-test-none")));
+    std::vector<kernel::HostAddress> own;
+    for (const auto& text : options.own_addresses) own.push_back({.address = *IpAddress::parse(text)});
+    must(tables_.set_own_addresses(own, plan_.loopback_interface));
+    kernel::Resolver resolver = tables_.resolver();
+    u32 elsewhere = 1000;
+    for (const auto& name : plan_.egress_interfaces)
+        resolver.values[datapath::ifindex_symbol(name)] =
+            name == options.arrives_on ? loopback_index : elsewhere++;
+    ingress_ = load(datapath::make_ingress(plan_, maps, options.kernel), resolver);
+    egress_ = load(datapath::make_egress(plan_, maps, options.kernel), resolver);
+}
+
+Passage Bench::run(const kernel::Program& program, const Bytes& frame)
+{
+    const auto run = must(program.run(frame));
+    return {.verdict = run.retval, .frame = run.out};
+}
+
+std::map<model::Reason, u64> Bench::exits() const
+{
+    std::map<model::Reason, u64> counted;
+    for (const auto& reason : model::reasons) {
+        u64 sum = 0;
+        for (const u64 each : must(map("exits").lookup_percpu<u32, u64>(static_cast<u32>(reason.reason))))
+            sum += each;
+        if (sum > 0) counted[reason.reason] = sum;
+    }
+    return counted;
+}
+
+model::TargetCounters Bench::counters(u32 target) const
+{
+    model::TargetCounters sum;
+    for (const auto& each : must(map("counters").lookup_percpu<u32, model::TargetCounters>(target)))
+        sum += each;
+    return sum;
+}
+
+std::optional<model::Flow4> Bench::flow(const model::FlowKey4& key) const
+{
+    return must(map("flows4").lookup<model::FlowKey4, model::Flow4>(key));
+}
+
+std::vector<kernel::Entry<model::FlowKey4, model::Flow4>> Bench::flows() const
+{
+    return must(kernel::read_all<model::FlowKey4, model::Flow4>(map("flows4")));
+}
+
+model::FlowKey4 key_of(const Bytes& frame)
+{
+    model::FlowKey4 key;
+    std::memcpy(&key.saddr, &frame[26], 4);
+    std::memcpy(&key.daddr, &frame[30], 4);
+    std::memcpy(&key.sport, &frame[34], 2);
+    std::memcpy(&key.dport, &frame[36], 2);
+    key.protocol = frame[23];
+    return key;
+}
+
+} // namespace lb::test
