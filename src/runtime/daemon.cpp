@@ -28,6 +28,7 @@ public:
     explicit Daemon(Balancer& balancer)
         : balancer_(balancer),
           signals_(io_, SIGTERM, SIGINT, detach_signal),
+          hangup_(io_, SIGHUP),
           addresses_(io_, balancer.monitor_fd()),
           collect_(io_),
           events_(io_),
@@ -38,6 +39,7 @@ public:
             detach_asked_ = number == detach_signal;
             io_.stop();
         });
+        wait_for_hangup();
         wait_for_addresses();
         collect_later();
         if (balancer_.opened_events()) show_statistics();
@@ -58,6 +60,15 @@ public:
     }
 
 private:
+    // Service managers send it to ask for a reload: it must not end the traffic.
+    void wait_for_hangup()
+    {
+        hangup_.async_wait([this](const boost::system::error_code& error, int) {
+            if (error) return;
+            spdlog::warn("SIGHUP: this version cannot reload; a restart takes the connections over");
+            wait_for_hangup();
+        });
+    }
     void wait_for_addresses()
     {
         addresses_.async_wait(
@@ -115,6 +126,7 @@ private:
     Balancer& balancer_;
     asio::io_context io_{1};
     asio::signal_set signals_;
+    asio::signal_set hangup_;
     asio::posix::stream_descriptor addresses_;
     asio::steady_timer collect_;
     asio::posix::stream_descriptor events_;

@@ -31,6 +31,8 @@ public:
     /// Ends it by SIGTERM, or another signal; its exit status. Killed, and a LabError, when it does not end
     /// in time.
     int stop(int number = SIGTERM);
+    /// Sends a signal and goes on.
+    void signal(int number) { child_->signal(number); }
     /// Ends it by SIGKILL.
     void kill();
     bool running() { return child_ && child_->running(); }
