@@ -5,6 +5,8 @@
 #include "datapath/parse.hpp"
 #include "datapath/ways.hpp"
 
+#include <vector>
+
 namespace lb::datapath {
 
 using namespace bpf;
@@ -19,11 +21,42 @@ namespace {
 constexpr u64 pseudo_header = 1u << 4;
 constexpr u64 zero_is_none = 1u << 5;
 
+// Ways out that a packet from 127/8 must not take: a stop before each asks for its source.
+class GuardedWays {
+public:
+    GuardedWays(Dsl& b, Ways& ways, bool guarded) : b_(b), ways_(ways), guarded_(guarded) {}
+
+    Label to(Reason reason)
+    {
+        if (!guarded_) return ways_.to(reason);
+        for (const auto& [known, stop] : stops_)
+            if (known == reason) return stop;
+        stops_.emplace_back(reason, b_.label("guarded " + std::string(model::info(reason).name)));
+        return stops_.back().second;
+    }
+    /// Emits the stops; `guard` emits the question and falls through where the packet may go.
+    template <class Guard> void emit(const Guard& guard)
+    {
+        for (const auto& [reason, stop] : stops_) {
+            b_.bind(stop);
+            guard();
+            b_.jump(ways_.to(reason));
+        }
+    }
+
+private:
+    Dsl& b_;
+    Ways& ways_;
+    bool guarded_;
+    std::vector<std::pair<Reason, Label>> stops_ = {};
+};
+
 struct Egress {
     Dsl& b;
     const model::Plan& plan;
     const Maps& maps;
     Ways& ways;
+    GuardedWays& guarded; ///< for packets that are IPv4
     const Frame& frame;
 };
 
@@ -48,7 +81,6 @@ template <class L4> void change_l4_checksum(const Egress& out, SkbPacket& packet
 // With route_localnet on (a target in 127/8 needs it), the kernel would let packets from 127/8 out.
 void guard_loopback(const Egress& out, SkbPacket& packet, const View<Ipv4>& ip)
 {
-    if (!out.plan.loopback_targets) return;
     Dsl& b = out.b;
     b.note("127/8 toward the wire is nobody's");
     const Label fine = b.label("not loopback");
@@ -69,11 +101,12 @@ template <class L4> void translate(const Egress& out, SkbPacket& packet)
 {
     Dsl& b = out.b;
     b.note(std::is_same_v<L4, wire::Tcp> ? "TCP" : "UDP");
-    const auto headers = parse_l4<L4>(b, packet, out.ways, egress_parse_reasons, false);
+    const auto guarded = [&](Reason reason) { return out.guarded.to(reason); };
+    const auto headers = parse_l4<L4>(b, packet, guarded, egress_parse_reasons, nullptr);
     packet.release_end();
     make_key(out.frame.key, headers);
     const auto flow = b.pointer<Flow4>("flow");
-    const Label unknown = b.label("unknown");
+    const Label unknown = out.guarded.to(Reason::egress_no_flow);
     find_flow(b, out.maps, out.frame, flow, unknown);
     b.jump_if(flow(&Flow4::direction) != model::Direction::reply, unknown);
 
@@ -94,10 +127,6 @@ template <class L4> void translate(const Egress& out, SkbPacket& packet)
     headers.l4(&L4::dport) = flow(&Flow4::dport);
     change_l4_checksum<L4>(out, packet, flow);
     out.ways.leave(Reason::reply_forwarded);
-
-    b.bind(unknown);
-    guard_loopback(out, packet, headers.ip);
-    b.jump(out.ways.to(Reason::egress_no_flow));
 }
 
 void choose_protocol(const Egress& out, SkbPacket& packet)
@@ -105,16 +134,20 @@ void choose_protocol(const Egress& out, SkbPacket& packet)
     Dsl& b = out.b;
     b.note("headers into the linear part");
     packet.pull(sizeof(Ethernet) + sizeof(Ipv4) + sizeof(wire::Tcp));
-    const auto ip = parse_ipv4(b, packet, out.ways, egress_parse_reasons);
+    const auto ip = claim_ipv4(
+        b, packet, [&](Reason reason) { return out.ways.to(reason); }, egress_parse_reasons);
+    check_ipv4(
+        b, ip, [&](Reason reason) { return out.guarded.to(reason); }, egress_parse_reasons);
     const Label tcp = b.label("tcp");
     {
         auto protocol = b.let<u8>("protocol", ip(&Ipv4::protocol));
         b.jump_if(protocol == wire::protocol_tcp, tcp);
-        b.jump_if(protocol != wire::protocol_udp, out.ways.to(Reason::egress_other_protocol));
+        b.jump_if(protocol != wire::protocol_udp, out.guarded.to(Reason::egress_other_protocol));
     }
     translate<wire::Udp>(out, packet);
     b.bind(tcp);
     translate<wire::Tcp>(out, packet);
+    out.guarded.emit([&] { guard_loopback(out, packet, ip); });
 }
 
 } // namespace
@@ -128,7 +161,8 @@ std::expected<bpf::Program, bpf::Error> make_egress(const model::Plan& plan, con
     {
         const Frame frame(b);
         SkbPacket packet(b);
-        choose_protocol({b, plan, maps, ways, frame}, packet);
+        GuardedWays guarded(b, ways, plan.loopback_targets);
+        choose_protocol({b, plan, maps, ways, guarded, frame}, packet);
     }
     ways.emit();
     return b.finish();

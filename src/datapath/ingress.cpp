@@ -27,6 +27,12 @@ struct Ingress {
     const Frame& frame;
     const NewFlowFrame& fresh;
     const StackVar<u32>& ifindex;
+    const WireLength& wire;
+
+    WayOut way_out() const
+    {
+        return [this](Reason reason) { return ways.to(reason); };
+    }
 };
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would take packets for 127/8 from the wire.
@@ -82,7 +88,7 @@ template <class L4> void translate(const Ingress& in, XdpPacket& packet)
 {
     Dsl& b = in.b;
     b.note(std::is_same_v<L4, wire::Tcp> ? "TCP" : "UDP");
-    const auto headers = parse_l4<L4>(b, packet, in.ways, ingress_parse_reasons, true);
+    const auto headers = parse_l4<L4>(b, packet, in.way_out(), ingress_parse_reasons, &in.wire);
     gate_port(b, in.plan, headers, in.ways);
     make_key(in.frame.key, headers);
 
@@ -121,8 +127,10 @@ bool listens(const model::Plan& plan, model::Protocol protocol)
 void choose_protocol(const Ingress& in, XdpPacket& packet)
 {
     Dsl& b = in.b;
-    const auto ip = parse_ipv4(b, packet, in.ways, ingress_parse_reasons);
+    const auto ip = claim_ipv4(b, packet, in.way_out(), ingress_parse_reasons);
+    // First, because the kernel would take options and fragments, too.
     if (in.plan.loopback_targets || in.plan.loopback_interface) guard_loopback(in, ip);
+    check_ipv4(b, ip, in.way_out(), ingress_parse_reasons);
     const Label tcp = b.label("tcp"), udp = b.label("udp");
     {
         auto protocol = b.let<u8>("protocol", ip(&Ipv4::protocol));
@@ -155,8 +163,14 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
             b.note("where it came in");
             ifindex() = View<XdpMd>(b, r1, 0)(&XdpMd::ingress_ifindex);
         }
+        WireLength wire;
+        if (kernel.xdp_frags) {
+            b.note("the context, for packets in several buffers");
+            wire.context = b.local<u64>("context");
+            (*wire.context)().store(r1);
+        }
         XdpPacket packet(b);
-        choose_protocol({b, plan, maps, ways, frame, fresh, ifindex}, packet);
+        choose_protocol({b, plan, maps, ways, frame, fresh, ifindex, wire}, packet);
     }
     ways.emit();
     auto program = b.finish();

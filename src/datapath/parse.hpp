@@ -5,6 +5,9 @@
 #include "datapath/frame.hpp"
 #include "datapath/ways.hpp"
 
+#include <functional>
+#include <optional>
+
 namespace lb::datapath {
 
 /// The reasons by which one role's parser lets go of what it does not handle.
@@ -18,15 +21,27 @@ inline constexpr ParseReasons egress_parse_reasons{
     model::Reason::egress_not_ipv4,   model::Reason::egress_truncated, model::Reason::egress_bad_header,
     model::Reason::egress_ip_options, model::Reason::egress_fragment,  model::Reason::egress_other_protocol};
 
-/// Emits the checks down to the L4 protocol.
-bpf::View<wire::Ipv4> parse_ipv4(bpf::Dsl& b, bpf::PacketBounds& packet, Ways& ways,
+/// Where to go for a reason: a way out, or a stop on the way to it.
+using WayOut = std::function<bpf::Label(model::Reason)>;
+
+/// Emits the claim of Ethernet and IPv4; the frame says to be IPv4, and nothing more is known.
+bpf::View<wire::Ipv4> claim_ipv4(bpf::Dsl& b, bpf::PacketBounds& packet, const WayOut& leave,
                                  const ParseReasons& reasons);
+/// Emits the checks of that header: what it says must be what this version translates.
+void check_ipv4(bpf::Dsl& b, const bpf::View<wire::Ipv4>& ip, const WayOut& leave,
+                const ParseReasons& reasons);
+
+/// How the way in learns whether a frame is as long as it says. A packet may lie in several buffers (XDP
+/// frags); data_end is the end of the first, so that the kernel is asked about the rest, by the context.
+struct WireLength {
+    std::optional<bpf::StackVar<u64>> context = {}; ///< empty: one buffer holds all
+};
 
 /// Emits the claim of the L4 header and the check of IPv4's total length against it: some drivers put
-/// data_end behind the packet, so the length is the header's (`on_wire`: it must also lie within the frame).
+/// data_end behind the packet, so the length is the header's. With `wire` it must also lie within the frame.
 template <class L4>
-Headers<L4> parse_l4(bpf::Dsl& b, bpf::PacketBounds& packet, Ways& ways, const ParseReasons& reasons,
-                     bool on_wire);
+Headers<L4> parse_l4(bpf::Dsl& b, bpf::PacketBounds& packet, const WayOut& leave, const ParseReasons& reasons,
+                     const WireLength* wire);
 
 /// Emits the packet's tuple as the flow table's key.
 template <class L4> void make_key(const bpf::StackView<model::FlowKey4>& key, const Headers<L4>& headers)

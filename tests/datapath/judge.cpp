@@ -49,7 +49,7 @@ Bytes Judge::check(const Bytes& frame, const Passage& passage, const Judgement& 
                                                    : tc_unspec;
     CHECK(passage.verdict == verdict);
     CHECK(judged.fault == "");
-    CHECK(passage.frame == judged.frame);
+    CHECK((passage.frame == judged.frame)); // not expanded: both are above
     return passage.frame;
 }
 

@@ -47,14 +47,14 @@ Model::Parsed Model::parse(const Bytes& frame, bool ingress) const
     const auto leave = [&](Reason in, Reason out) { return Parsed{.reason = ingress ? in : out}; };
     if (frame.size() < l4_at) return leave(Reason::truncated, Reason::egress_truncated);
     if (number(frame, 12, 2) != 0x0800) return leave(Reason::not_ipv4, Reason::egress_not_ipv4);
+    const u32 destination = number(frame, ip_at + 16, 4);
+    if (ingress && facts_.loopback_targets && is_loopback(destination))
+        return {.reason = Reason::martian_loopback};
     if (frame[ip_at] >> 4 != 4 || (frame[ip_at] & 15) < 5)
         return leave(Reason::bad_header, Reason::egress_bad_header);
     if ((frame[ip_at] & 15) != 5) return leave(Reason::ip_options, Reason::egress_ip_options);
     // RFC 791: more fragments follow, or this one is not the first.
     if ((number(frame, ip_at + 6, 2) & 0x3fff) != 0) return leave(Reason::fragment, Reason::egress_fragment);
-    const u32 destination = number(frame, ip_at + 16, 4);
-    if (ingress && facts_.loopback_targets && is_loopback(destination))
-        return {.reason = Reason::martian_loopback};
     const u8 protocol = frame[ip_at + 9];
     if (protocol != tcp && protocol != udp)
         return leave(Reason::other_protocol, Reason::egress_other_protocol);
