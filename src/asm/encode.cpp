@@ -44,7 +44,7 @@ std::string allowed_text(const Rule& rule)
     return text;
 }
 
-InsnError out_of_range(const Insn& insn, const Form& form, Field field)
+InsnError out_of_range(const Insn& insn, const Form& form, InsnField field)
 {
     const Rule& rule = form.rule(field);
     return {.code = InsnErrc::field_out_of_range,
@@ -59,10 +59,10 @@ InsnError out_of_range(const Insn& insn, const Form& form, Field field)
 InsnError no_form(const Insn& insn)
 {
     std::string allowed;
-    Field selecting = Field::dst;
+    InsnField selecting = InsnField::dst;
     for (const Form& form : forms()) {
         if (form.opcode != insn.opcode) continue;
-        for (const Field field : all_fields) {
+        for (const InsnField field : all_fields) {
             if (!form.rule(field).selects()) continue;
             selecting = field;
             allowed += (allowed.empty() ? "" : ", ") + allowed_text(form.rule(field));
@@ -101,7 +101,7 @@ InsnResult<void> join_slots(Insn& insn, std::span<const RawInsn> code)
     if (second.opcode != 0 || second.registers != 0 || second.off != 0) {
         return std::unexpected(InsnError{
             .code = InsnErrc::field_out_of_range,
-            .field = Field::off,
+            .field = InsnField::off,
             .message =
                 "the second slot of opcode 0x18 holds more than an immediate: opcode, dst, src and off "
                 "must be 0"});
@@ -110,7 +110,7 @@ InsnResult<void> join_slots(Insn& insn, std::span<const RawInsn> code)
         insn.imm = join(code[0].imm, second.imm);
     } else if (second.imm != 0) {
         return std::unexpected(InsnError{.code = InsnErrc::field_out_of_range,
-                                         .field = Field::imm,
+                                         .field = InsnField::imm,
                                          .message = "the second slot of opcode 0x18 with src 4: imm is " +
                                                     std::to_string(second.imm) + ", allowed is 0"});
     }
@@ -123,7 +123,7 @@ InsnResult<void> check(const Insn& insn)
 {
     const Form* form = find_form(insn);
     if (!form) return std::unexpected(no_form(insn));
-    for (const Field field : all_fields) {
+    for (const InsnField field : all_fields) {
         if (!form->rule(field).allows(field_value(insn, field))) {
             return std::unexpected(out_of_range(insn, *form, field));
         }

@@ -126,7 +126,7 @@ void Linker::append(Program& program, const Insn& insn, const Builder::Node& nod
 {
     if (auto encoded = encode(insn, program.code); !encoded) {
         const bool imm =
-            encoded.error().code == InsnErrc::field_out_of_range && encoded.error().field == Field::imm;
+            encoded.error().code == InsnErrc::field_out_of_range && encoded.error().field == InsnField::imm;
         b_.fail(imm ? Errc::immediate_out_of_range : Errc::bad_instruction, encoded.error().message,
                 node.where);
     }

@@ -224,16 +224,16 @@ constexpr Form table[] = {
 
 } // namespace
 
-const char* field_name(Field field)
+const char* field_name(InsnField field)
 {
     switch (field) {
-    case Field::dst:
+    case InsnField::dst:
         return "dst";
-    case Field::src:
+    case InsnField::src:
         return "src";
-    case Field::off:
+    case InsnField::off:
         return "off";
-    case Field::imm:
+    case InsnField::imm:
         return "imm";
     }
     return "";
@@ -265,7 +265,7 @@ std::span<const Form> forms() { return table; }
 const Form* find_form(const Insn& insn)
 {
     for (const Form& form : table) {
-        const auto agrees = [&](Field field) {
+        const auto agrees = [&](InsnField field) {
             const Rule& rule = form.rule(field);
             return !rule.selects() || rule.allows(field_value(insn, field));
         };
@@ -274,16 +274,16 @@ const Form* find_form(const Insn& insn)
     return nullptr;
 }
 
-i64 field_value(const Insn& insn, Field field)
+i64 field_value(const Insn& insn, InsnField field)
 {
     switch (field) {
-    case Field::dst:
+    case InsnField::dst:
         return insn.dst.index;
-    case Field::src:
+    case InsnField::src:
         return insn.src.index;
-    case Field::off:
+    case InsnField::off:
         return insn.off;
-    case Field::imm:
+    case InsnField::imm:
         return insn.imm;
     }
     return 0;

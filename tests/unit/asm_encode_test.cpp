@@ -52,19 +52,19 @@ std::string refusal(const Insn& insn)
     return result.error().message;
 }
 
-Insn with(Insn insn, Field field, i64 value)
+Insn with(Insn insn, InsnField field, i64 value)
 {
     switch (field) {
-    case Field::dst:
+    case InsnField::dst:
         insn.dst.index = static_cast<u8>(value);
         break;
-    case Field::src:
+    case InsnField::src:
         insn.src.index = static_cast<u8>(value);
         break;
-    case Field::off:
+    case InsnField::off:
         insn.off = static_cast<i16>(value);
         break;
-    case Field::imm:
+    case InsnField::imm:
         insn.imm = value;
         break;
     }
@@ -72,10 +72,10 @@ Insn with(Insn insn, Field field, i64 value)
 }
 
 /// Whether the type of the field in Insn can hold the value at all.
-bool holds(Field field, i64 value)
+bool holds(InsnField field, i64 value)
 {
-    if (field == Field::imm) return true;
-    if (field == Field::off) return value >= -32768 && value <= 32767;
+    if (field == InsnField::imm) return true;
+    if (field == InsnField::off) return value >= -32768 && value <= 32767;
     return value >= 0 && value <= 255;
 }
 
@@ -155,7 +155,7 @@ TEST_CASE("the ends of every range are taken", "[asm]")
 {
     for (const auto& [insn, text] : cases::text_cases) {
         const Form& form = *find_form(insn);
-        for (const Field field : all_fields) {
+        for (const InsnField field : all_fields) {
             const Rule& rule = form.rule(field);
             std::vector<i64> ends;
             if (rule.kind == Rule::Kind::range) ends = {rule.values[0], rule.values[1]};
@@ -177,7 +177,7 @@ TEST_CASE("every field of every form out of its range is refused by name, value 
 {
     for (const auto& [insn, text] : cases::text_cases) {
         const Form& form = *find_form(insn);
-        for (const Field field : all_fields) {
+        for (const InsnField field : all_fields) {
             for (const auto& [value, tail] : outside(form.rule(field))) {
                 if (!holds(field, value)) continue;
                 const Insn changed = with(insn, field, value);
@@ -194,7 +194,7 @@ TEST_CASE("a selecting field with a value that selects nothing is refused", "[as
 {
     for (const auto& [insn, text] : cases::text_cases) {
         const Form& form = *find_form(insn);
-        for (const Field field : all_fields) {
+        for (const InsnField field : all_fields) {
             if (!form.rule(field).selects()) continue;
             const Insn changed = with(insn, field, 77);
             INFO(text << ", " << field_name(field));
@@ -205,11 +205,11 @@ TEST_CASE("a selecting field with a value that selects nothing is refused", "[as
     }
     CHECK(refusal(movsx64(r1, r2, 24)) == "opcode 0xbf: off is 24, allowed is 0, 8, 16, 32, 1, -1");
     CHECK(refusal(movsx32(r1, r2, 32)) == "opcode 0xbc: off is 32, allowed is 0, 8, 16");
-    CHECK(refusal(sdiv64(Alu::div, r1, r2).off == 1 ? with(sdiv64(Alu::div, r1, r2), Field::off, 2)
+    CHECK(refusal(sdiv64(Alu::div, r1, r2).off == 1 ? with(sdiv64(Alu::div, r1, r2), InsnField::off, 2)
                                                     : Insn{}) == "opcode 0x3f: off is 2, allowed is 0, 1");
-    CHECK(refusal(with(exit(), Field::imm, 1)) == "exit: imm is 1, allowed is 0");
-    CHECK(refusal(with(call_helper(1), Field::src, 3)) == "opcode 0x85: src is 3, allowed is 0, 1, 2");
-    CHECK(refusal(with(ld_imm64(r1, 1), Field::src, 7)) ==
+    CHECK(refusal(with(exit(), InsnField::imm, 1)) == "exit: imm is 1, allowed is 0");
+    CHECK(refusal(with(call_helper(1), InsnField::src, 3)) == "opcode 0x85: src is 3, allowed is 0, 1, 2");
+    CHECK(refusal(with(ld_imm64(r1, 1), InsnField::src, 7)) ==
           "opcode 0x18: src is 7, allowed is 0, 1, 2, 3, 4, 5, 6");
 }
 

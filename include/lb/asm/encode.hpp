@@ -24,7 +24,7 @@ enum class InsnErrc {
 /// -2147483648..2147483647".
 struct InsnError {
     InsnErrc code = InsnErrc::unknown_opcode;
-    Field field = Field::dst; ///< meaningful for unknown_form and field_out_of_range
+    InsnField field = InsnField::dst; ///< meaningful for unknown_form and field_out_of_range
     std::string message = {};
 };
 template <class T> using InsnResult = std::expected<T, InsnError>;

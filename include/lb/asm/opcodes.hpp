@@ -13,9 +13,9 @@
 namespace lb::bpf {
 
 /// The fields of an instruction, in the order in which they are checked.
-enum class Field : u8 { dst, src, off, imm };
-inline constexpr std::array all_fields{Field::dst, Field::src, Field::off, Field::imm};
-const char* field_name(Field field);
+enum class InsnField : u8 { dst, src, off, imm };
+inline constexpr std::array all_fields{InsnField::dst, InsnField::src, InsnField::off, InsnField::imm};
+const char* field_name(InsnField field);
 
 /// What a field may hold.
 struct Rule {
@@ -55,9 +55,12 @@ struct Form {
     Rule imm = {};
     KernelVersion since = {};
 
-    constexpr const Rule& rule(Field field) const
+    constexpr const Rule& rule(InsnField field) const
     {
-        return field == Field::dst ? dst : field == Field::src ? src : field == Field::off ? off : imm;
+        return field == InsnField::dst   ? dst
+               : field == InsnField::src ? src
+               : field == InsnField::off ? off
+                                         : imm;
     }
 };
 
@@ -67,6 +70,6 @@ std::span<const Form> forms();
 /// none.
 const Form* find_form(const Insn& insn);
 /// The value of a field, registers by their number.
-i64 field_value(const Insn& insn, Field field);
+i64 field_value(const Insn& insn, InsnField field);
 
 } // namespace lb::bpf
