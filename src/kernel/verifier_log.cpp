@@ -88,11 +88,22 @@ bool is_branch(const TraceStep& step)
     return step.text.starts_with("if ") || step.text.starts_with("may_goto");
 }
 
+// The kernel prints a map as the address that it has there, which tells nobody anything.
+std::string with_map_name(std::string text, u32 slot, const bpf::Program& program)
+{
+    const std::size_t number = text.find(" = 0x");
+    const auto reloc = std::ranges::find(program.relocs, slot, &bpf::Reloc::slot);
+    if (number == text.npos || reloc == program.relocs.end() || reloc->kind == bpf::Reloc::Kind::value32)
+        return text;
+    return text.substr(0, number) + " = map[" + reloc->symbol + "]";
+}
+
 PathStep shown(const std::vector<const TraceStep*>& path, std::size_t at, const bpf::Program& program)
 {
     const TraceStep& step = *path[at];
-    PathStep result{
-        .slot = step.slot, .text = std::string(step.text), .where = source_of(program, step.slot)};
+    PathStep result{.slot = step.slot,
+                    .text = with_map_name(std::string(step.text), step.slot, program),
+                    .where = source_of(program, step.slot)};
     if (at + 1 == path.size())
         result.failed = true;
     else if (is_branch(step))

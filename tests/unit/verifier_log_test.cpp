@@ -175,6 +175,21 @@ TEST_CASE("a long way keeps its last 16 instructions and the branches before the
     CHECK(report.registers == std::vector<std::string>{"r3 is not set on this path"});
 }
 
+TEST_CASE("a map has its name where the kernel prints an address", "[verifier_log]")
+{
+    bpf::Program program;
+    program.relocs = {{.kind = bpf::Reloc::Kind::map_fd, .slot = 0, .symbol = "flows"}};
+    const auto report = explain_rejection("0: R1=ctx() R10=fp0\n"
+                                          "0: (18) r1 = 0xffff888103a0e000       ; R1=map_ptr()\n"
+                                          "2: (18) r2 = 0x1122334455667788       ; R2=0x1122334455667788\n"
+                                          "4: (bf) r0 = r3\n"
+                                          "R3 !read_ok\n",
+                                          program);
+    REQUIRE(report.path.size() == 3);
+    CHECK(report.path[0].text == "r1 = map[flows]");
+    CHECK(report.path[1].text == "r2 = 0x1122334455667788");
+}
+
 TEST_CASE("a call of a helper leaves r1-r5 unset, and a subprogram has registers of its own",
           "[verifier_log]")
 {
