@@ -1,4 +1,6 @@
 // The main job: connections and datagrams reach the targets by their weights, and come back.
+#include <regex>
+
 #include "setup.hpp"
 
 using namespace lb::e2e;
@@ -25,6 +27,29 @@ TEST_CASE("ten thousand connections are shared 50/30/20 and none fails", "[e2e]"
         run_short({.call = lab.from_c1(vip_web), .count = 10000, .cpus = {client_cpu, client_cpu}});
     CHECK(tally.answered() == 10000);
     check_shares(tally);
+}
+
+TEST_CASE("replies find their connection on another CPU than the one that requests arrive on", "[e2e]")
+{
+    Balanced lab(config({proxy({.target = target("10.0.0.11")})}));
+    CHECK(run_short({.call = lab.from_c1(vip_web), .count = 1000, .cpus = {client_cpu}}).answered() == 1000);
+    const std::string counters =
+        lab.net.balancer.exec("bpftool -j map dump pinned " + pin_folder(instance_name()) + "/counters");
+    // By CPU, in bpftool's order.
+    const auto by_cpu = [&](const std::string& member) {
+        std::vector<u64> values;
+        const std::regex number('"' + member + "\":(\\d+)");
+        for (auto at = std::sregex_iterator(counters.begin(), counters.end(), number);
+             at != std::sregex_iterator(); ++at)
+            values.push_back(std::stoul((*at)[1]));
+        return values;
+    };
+    const auto forward = by_cpu("forward_packets"), reply = by_cpu("reply_packets");
+    INFO(counters);
+    REQUIRE(forward.size() >= 2);
+    REQUIRE(reply.size() == forward.size());
+    CHECK(forward[client_cpu] > 2000);
+    CHECK(reply[server_cpu] > 2000);
 }
 
 TEST_CASE("connections made on both CPUs at once, from two clients, are shared alike", "[e2e]")
