@@ -44,6 +44,7 @@ private:
         return age(now_, last_seen) > static_cast<u64>(limit.count()) * per_second_;
     }
     Result<std::optional<Ended>> expired(const FlowKey4& key, const Flow4& forward) const;
+    Result<bool> unchanged(const FlowKey4& key, const Flow4& entry) const;
     Result<void> remove(const Ended& ended);
 
     const kernel::Map& flows_;
@@ -68,9 +69,20 @@ Result<std::optional<Ended>> Pass::expired(const FlowKey4& key, const Flow4& for
     return Ended{.key = key, .forward = forward, .reply = *reply, .state = state};
 }
 
+// Whether the table still has the entry as it was read. The batch may be old by now, and a connection that
+// has just spoken, or has just begun, stays.
+Result<bool> Pass::unchanged(const FlowKey4& key, const Flow4& entry) const
+{
+    const auto now = flows_.lookup<FlowKey4, Flow4>(key);
+    if (!now) return std::unexpected(now.error());
+    return *now && (*now)->last_seen == entry.last_seen;
+}
+
+// The reply entry first. A packet between the two removals then still finds the forward entry, and the next
+// one makes both anew; the other way round it would make a forward entry whose reply entry goes after all.
 Result<void> Pass::remove(const Ended& ended)
 {
-    for (const auto& key : {ended.key, model::reply_key(ended.key, ended.forward)})
+    for (const auto& key : {model::reply_key(ended.key, ended.forward), ended.key})
         if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
     ++result_.removed;
     --result_.connections;
@@ -88,16 +100,18 @@ Result<void> Pass::look_at(const FlowKey4& key, const Flow4& entry)
         const auto forward = flows_.lookup<FlowKey4, Flow4>(forward_key);
         if (!forward) return std::unexpected(forward.error());
         if (*forward && model::reply_key(forward_key, **forward) == key) return {};
+        const auto same = unchanged(key, entry);
+        if (!same) return std::unexpected(same.error());
+        if (!*same) return {};
         if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
         return {};
     }
     const auto old = expired(key, entry);
     if (!old) return std::unexpected(old.error());
     if (!*old) return {};
-    // The batch may be old by now: look again, so that a connection that has just spoken stays.
-    const auto again = flows_.lookup<FlowKey4, Flow4>(key);
-    if (!again) return std::unexpected(again.error());
-    if (!*again || (*again)->last_seen != entry.last_seen) return {};
+    const auto same = unchanged(key, entry);
+    if (!same) return std::unexpected(same.error());
+    if (!*same) return {};
     return remove(**old);
 }
 
