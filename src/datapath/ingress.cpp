@@ -111,6 +111,9 @@ template <class L4> void translate(const Ingress& in, XdpPacket& packet)
     if constexpr (std::is_same_v<L4, wire::Tcp>) {
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_ack), known);
         reopen_closed(b, in.maps, in.frame, in.fresh, flow, missing);
+        // The entry may have been taken out meanwhile, by another CPU with the same SYN, and its place in
+        // memory be another entry's.
+        find_flow(b, in.maps, in.frame, flow, missing);
         b.jump(known);
     }
 
