@@ -14,6 +14,9 @@ constexpr const char* default_file = "lb.json";
 
 Result<std::string> read_file(const std::string& path)
 {
+    // A folder opens, and reads as nothing.
+    if (std::error_code ignored; std::filesystem::is_directory(path, ignored))
+        return fail(ErrorKind::config, path + ": is a folder: expected a file");
     std::ifstream file(path, std::ios::binary);
     if (!file) return fail(ErrorKind::config, path + ": cannot be read: " + std::strerror(errno), errno);
     std::stringstream text;

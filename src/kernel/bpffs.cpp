@@ -101,7 +101,7 @@ Result<PinFolder> PinFolder::create(const std::string& instance, const std::stri
     return folder;
 }
 
-bool PinFolder::exists() const { return ::access(path_.c_str(), F_OK) == 0; }
+bool PinFolder::exists() const { return ::access(path_.c_str(), F_OK) == 0 || errno == EACCES; }
 bool PinFolder::has(const std::string& name) const { return ::access(path_of(name).c_str(), F_OK) == 0; }
 Result<std::vector<std::string>> PinFolder::list() const { return list_folder(path_); }
 

@@ -29,6 +29,7 @@ public:
     static PinFolder at(const std::string& instance, const std::string& bpffs = bpffs_default);
 
     const std::string& path() const { return path_; }
+    /// True also where this process may not look.
     bool exists() const;
     /// The path of a pin. Names have [A-Za-z0-9_-] only: the kernel refuses a dot.
     std::string path_of(const std::string& name) const { return path_ + "/" + name; }

@@ -14,8 +14,10 @@ namespace lb::kernel {
 
 Result<InstanceLock> InstanceLock::acquire(const std::string& path)
 {
-    std::error_code ignored; // open() says what is wrong
-    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+    std::error_code refused;
+    const auto folder = std::filesystem::path(path).parent_path();
+    if (std::filesystem::create_directories(folder, refused); refused)
+        return sys_fail("making the folder " + folder.string(), refused.value());
     Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!fd) return sys_fail("opening the lock " + path, errno);
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "datapath/generate.hpp"
@@ -196,6 +197,10 @@ Result<void> Balancer::take_off() { return remove_everything(instance_, state_, 
 
 Result<void> detach_instance(const std::string& instance)
 {
+    if (!kernel::PinFolder::at(instance).exists() && !std::filesystem::exists(run_folder(instance))) {
+        spdlog::info("instance {} has nothing on this host", instance);
+        return {};
+    }
     end_holder(instance);
     auto lock = lock_instance(instance);
     if (!lock) return std::unexpected(lock.error());
