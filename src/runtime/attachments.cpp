@@ -39,7 +39,8 @@ Result<void> detach_pinned_link(const kernel::PinFolder& pins, const std::string
     return {};
 }
 
-// One run's attaching: remembers what it attached anew, so that a failure half-way takes just that off again.
+// One run's attaching: remembers what it attached anew and what it replaced, so that a failure half-way
+// leaves things as they were.
 class Attacher {
 public:
     Attacher(const std::string& instance, State& state, const kernel::PinFolder& pins)
@@ -64,6 +65,8 @@ private:
     const kernel::PinFolder& pins_;
     std::set<std::string> kept_ = {};
     std::vector<std::string> fresh_ = {};
+    std::vector<std::pair<std::string, kernel::Program>> replaced_ =
+        {}; ///< pins, and what was in their links
 };
 
 // Puts the program into the link that an earlier run pinned. False: there is none that fits.
@@ -73,8 +76,11 @@ Result<bool> Attacher::replace(const std::string& pin, u32 ifindex, const kernel
     auto link = kernel::Link::open_pinned(pins_.path_of(pin));
     if (link) {
         const auto info = link->info();
+        // Held open while another may yet fail: it comes back then.
+        auto before = info ? kernel::Program::open_id(info->program_id) : kernel::Program{};
         if (info && info->ifindex == ifindex && link->update(program)) {
             kept_.insert(pin);
+            if (before) replaced_.emplace_back(pin, std::move(*before));
             return true;
         }
     }
@@ -184,6 +190,11 @@ void Attacher::roll_back()
     for (const auto& pin : fresh_)
         if (auto removed = remove_one(state_, pins_, pin); !removed)
             spdlog::error("taking {} off again: {}", pin, removed.error().message);
+    for (const auto& [pin, before] : replaced_) {
+        const auto link = kernel::Link::open_pinned(pins_.path_of(pin));
+        if (const auto done = link ? link->update(before) : std::unexpected(link.error()); !done)
+            spdlog::error("putting the earlier program of {} back: {}", pin, done.error().message);
+    }
 }
 
 } // namespace

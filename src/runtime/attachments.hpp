@@ -20,7 +20,7 @@ struct AttachPlan {
 
 /// Puts both programs where the plan says, egress first, so that no reply leaves untranslated; takes those of
 /// an earlier run off interfaces that are no longer named. On an error, what this call attached anew is taken
-/// off again.
+/// off again, and what it replaced is put back.
 Result<void> attach_all(const std::string& instance, State& state, const kernel::PinFolder& pins,
                         const AttachPlan& plan, const kernel::Program& ingress, const kernel::Program& egress,
                         const KernelFeatures& features);

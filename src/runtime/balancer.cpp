@@ -64,7 +64,7 @@ Result<kernel::Program> load(const std::expected<bpf::Program, bpf::Error>& made
 Result<void> remove_everything(const std::string& instance, State& state, const kernel::PinFolder& pins)
 {
     if (auto done = detach_all(state, pins); !done) return done;
-    if (auto done = apply_settings(instance, {}); !done) return done;
+    if (auto done = apply_settings(instance, {}, Outdated::give_up); !done) return done;
     if (auto done = pins.remove_all(); !done) return done;
     if (state.bpffs_mounted) {
         const auto unmounted = kernel::unmount_bpffs_if_empty();
@@ -131,9 +131,14 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
     if (auto followed = follow_addresses(); !followed) return followed;
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
-    if (auto set = apply_settings(instance_, needed_settings(plan_, *own)); !set) return set;
-    return load_and_attach(maps, *features,
-                           {.ingress = *ingress, .egress = *egress, .xdp_mode = plan_.settings.xdp_mode});
+    const auto needed = needed_settings(plan_, *own);
+    if (auto set = apply_settings(instance_, needed, Outdated::keep); !set) return set;
+    if (auto done = load_and_attach(
+            maps, *features, {.ingress = *ingress, .egress = *egress, .xdp_mode = plan_.settings.xdp_mode});
+        !done)
+        return done;
+    // Only now: until here an earlier run's programs were at work, and needed what they needed.
+    return apply_settings(instance_, needed, Outdated::give_up);
 }
 
 Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,

@@ -142,14 +142,15 @@ std::map<std::string, std::string> needed_settings(const model::Plan& plan,
     return needed;
 }
 
-Result<void> apply_settings(const std::string& instance, const std::map<std::string, std::string>& needed)
+Result<void> apply_settings(const std::string& instance, const std::map<std::string, std::string>& needed,
+                            Outdated outdated)
 {
     const std::string path = record_file();
     const auto lock = lock_records();
     if (!lock) return std::unexpected(lock.error());
     auto record = load(path);
     if (!record) return std::unexpected(record.error());
-    give_up(instance, *record, needed);
+    if (outdated == Outdated::give_up) give_up(instance, *record, needed);
     for (const auto& [name, value] : needed)
         if (auto set = set_one(instance, *record, path, name, value); !set) return set;
     return save(path, *record);

@@ -18,8 +18,12 @@ namespace lb::runtime {
 std::map<std::string, std::string> needed_settings(const model::Plan& plan,
                                                    std::span<const kernel::HostAddress> own);
 
-/// Sets those for this instance, and gives up those that it needed in an earlier run and needs no more. Empty
-/// `needed`: gives up all. What nobody needs any more is put back, unless somebody else has changed it since.
-Result<void> apply_settings(const std::string& instance, const std::map<std::string, std::string>& needed);
+/// What to do with the settings that this instance needed in an earlier run and needs no more.
+enum class Outdated { keep, give_up };
+
+/// Sets those for this instance. Empty `needed`, with give_up: gives up all. What nobody needs any more is
+/// put back, unless somebody else has changed it since.
+Result<void> apply_settings(const std::string& instance, const std::map<std::string, std::string>& needed,
+                            Outdated outdated);
 
 } // namespace lb::runtime

@@ -236,6 +236,37 @@ TEST_CASE("an interface with somebody else's XDP program is refused with its nam
     CHECK(marks_of(net.balancer) == before);
 }
 
+TEST_CASE("a start that fails half-way leaves the earlier run's programs and settings at work", "[e2e]")
+{
+    Topology net;
+    const auto servers = start_backends(net);
+    net.balancer.set_sysctl("ipv4/ip_forward", "0");
+    Daemon first(net.balancer, config({proxy({})}), instance_name());
+    first.start();
+    first.kill();
+    const Call call{.to = vip_web, .netns = net.c1.fd()};
+    BusyConnections busy(call, 5);
+    const std::string before = net.balancer.exec("bpftool net show");
+    // The last of its interfaces, in the order of names, cannot be had; its only target is local.
+    const Fd program = foreign_xdp_program();
+    net.balancer.exec("bpftool net attach xdp id " + std::to_string(program_id(program)) + " dev port3");
+    const Daemon second(net.balancer,
+                        config({proxy({.interfaces = R"(["eth0", "eth1", "port3"])",
+                                       .listen = R"("address": "203.0.113.81")",
+                                       .target = target("127.0.0.1", 9000)})}),
+                        instance_name());
+    const Output output = second.run_again();
+    INFO(output.text);
+    CHECK(output.status == exit_host_not_ready);
+    net.balancer.exec("bpftool net detach xdp dev port3");
+    CHECK(net.balancer.exec("bpftool net show") == before);
+    CHECK(net.balancer.sysctl("ipv4/ip_forward") == "1");
+    CHECK(run_short({.call = call, .count = 100}).answered() == 100);
+    const auto report = busy.stop();
+    CHECK(report.broken == 0);
+    CHECK(report.asked > 100);
+}
+
 TEST_CASE("an interface that does not exist is refused", "[e2e]")
 {
     Topology net;
