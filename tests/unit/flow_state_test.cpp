@@ -1,0 +1,101 @@
+// What the entries of a connection say of its state, and how long it may be idle in each.
+#include "model/flow_state.hpp"
+
+#include <optional>
+
+#include <catch2/catch.hpp>
+
+using namespace lb;
+using namespace lb::model;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr u8 fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10;
+constexpr FlowKey4 tcp_key = {.protocol = 6}, udp_key = {.protocol = 17};
+
+Flow4 seen(int flags) { return {.tcp_flags = static_cast<u8>(flags)}; }
+
+// The state by the flags seen on the way there and back; no `back`: the reply's entry is gone.
+FlowState state(int there, std::optional<int> back, const FlowKey4& key = tcp_key)
+{
+    const Flow4 reply = seen(back.value_or(0));
+    return state_of(key, seen(there), back ? &reply : nullptr);
+}
+
+} // namespace
+
+TEST_CASE("a TCP connection's state follows from the flags seen in both directions", "[flow]")
+{
+    struct Row {
+        int there;
+        std::optional<int> back;
+        FlowState expected;
+    };
+    using enum FlowState;
+    const Row rows[] = {
+        {0, 0, half_open},
+        {syn, 0, half_open},
+        {syn, syn | ack, half_open}, // the client has not answered yet
+        {syn | ack, 0, established}, // the handshake's third packet; of the answer nothing was seen
+        {syn | ack, syn | ack, established},
+        {syn | ack | psh, syn | ack | psh, established},
+        {ack, 0, established}, // taken over in the middle
+        {syn | ack | fin, syn | ack, closing},
+        {syn | ack, syn | ack | fin, closing},
+        {syn | fin, 0, closing},
+        {syn | ack | fin, syn | ack | fin, closed},
+        {syn | ack | rst, syn | ack, closed},
+        {syn | ack, syn | ack | rst, closed},
+        {syn, rst | ack, closed}, // refused
+        {syn | ack | fin | rst, syn | ack, closed},
+        {syn, {}, half_open},
+        {syn | ack, {}, established},
+        {syn | ack | fin, {}, closing},
+        {syn | rst, {}, closed},
+    };
+    for (const Row& row : rows) {
+        INFO(row.there << " there, " << row.back.value_or(-1) << " back");
+        CHECK(state(row.there, row.back) == row.expected);
+    }
+}
+
+TEST_CASE("a UDP flow has one state, whatever its entries hold", "[flow]")
+{
+    CHECK(state(0, 0, udp_key) == FlowState::udp);
+    CHECK(state(0, {}, udp_key) == FlowState::udp);
+    CHECK(state(fin | rst, fin, udp_key) == FlowState::udp);
+}
+
+TEST_CASE("each state has its time, none longer than an established connection's", "[flow]")
+{
+    struct Row {
+        std::chrono::seconds timeout, half_open, established, closing, closed, udp;
+    };
+    const Row rows[] = {{300s, 30s, 300s, 60s, 10s, 60s}, {604800s, 30s, 604800s, 60s, 10s, 60s},
+                        {60s, 30s, 60s, 60s, 10s, 60s},   {59s, 30s, 59s, 59s, 10s, 59s},
+                        {20s, 20s, 20s, 20s, 10s, 20s},   {5s, 5s, 5s, 5s, 5s, 5s},
+                        {1s, 1s, 1s, 1s, 1s, 1s}};
+    for (const Row& row : rows) {
+        const auto timeouts = Timeouts::from(row.timeout);
+        INFO(row.timeout.count());
+        CHECK(timeouts.of(FlowState::half_open) == row.half_open);
+        CHECK(timeouts.of(FlowState::established) == row.established);
+        CHECK(timeouts.of(FlowState::closing) == row.closing);
+        CHECK(timeouts.of(FlowState::closed) == row.closed);
+        CHECK(timeouts.of(FlowState::udp) == row.udp);
+    }
+}
+
+TEST_CASE("each entry of a connection leads to the other", "[flow]")
+{
+    // A client's 198.51.100.7:40000 comes to 192.0.2.1:80, and goes on from port 50000 to 10.0.0.1:8080.
+    const FlowKey4 there{be32(0xc6336407), be32(0xc0000201), be16(40000), be16(80), 6};
+    const Flow4 forward{be32(0xc6336407), be32(0x0a000001), be16(50000), be16(8080)};
+    const FlowKey4 back{be32(0x0a000001), be32(0xc6336407), be16(8080), be16(50000), 6};
+    const Flow4 reply{be32(0xc0000201), be32(0xc6336407), be16(80), be16(40000)};
+    CHECK(reply_key(there, forward) == back);
+    CHECK(forward_key(back, reply) == there);
+    CHECK(reply_key({.protocol = 17}, {}).protocol == 17);
+    CHECK(forward_key({.protocol = 17}, {}).protocol == 17);
+}
