@@ -34,7 +34,7 @@ struct NewFlowFrame {
           group(b.local<u32>("group")),
           hash(b.local<u64>("hash")),
           inserted(b.local<u64>("inserted")),
-          result(b.local<i64>("result"))
+          result(b.local<i32>("result"))
     {}
     bpf::StackView<model::FlowKey4> reply_key;
     bpf::StackView<model::Flow4> forward;
@@ -44,7 +44,7 @@ struct NewFlowFrame {
     bpf::StackVar<u32> group;
     bpf::StackVar<u64> hash;
     bpf::StackVar<u64> inserted; ///< whether the reply entry is this packet's own
-    bpf::StackVar<i64> result;   ///< of the forward entry's insertion
+    bpf::StackVar<i32> result;   ///< of the forward entry's insertion
 };
 
 } // namespace lb::datapath

@@ -12,7 +12,7 @@ using model::TargetRow;
 
 namespace {
 
-constexpr i64 already_there = -17; // -EEXIST
+constexpr i32 already_there = -17; // -EEXIST
 
 // Both entries but for what depends on the source port, and the key by which replies come.
 template <class L4>

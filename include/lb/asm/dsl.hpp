@@ -175,13 +175,15 @@ public:
     {
         return in(take(Pool::saved, name, loc), S{});
     }
-    /// Emits `r0 = update(map, key, value, flags)`; 0 or a negative errno.
+    /// Emits `r0 = update(map, key, value, flags)`; 0 or a negative errno, of 32 bits: before Linux 6.4 the
+    /// functions that the kernel calls here in the helper's place return int, and leave the upper half as it
+    /// comes.
     template <class K, class V, class Key, class Value>
-    Var<i64> update(const Map<K, V>& map, const Key& key, const Value& value, UpdateFlag flag,
+    Var<i32> update(const Map<K, V>& map, const Key& key, const Value& value, UpdateFlag flag,
                     Loc loc = Loc::current())
     {
         static_assert(is_key<K, Key> && is_key<V, Value>, "key or value are not of this map's types");
-        return call<i64>(Helper::map_update_elem, {map, key, value, static_cast<u32>(flag)}, "update result",
+        return call<i32>(Helper::map_update_elem, {map, key, value, static_cast<u32>(flag)}, "update result",
                          loc);
     }
     /// Emits `delete(map, key)`.
