@@ -46,9 +46,9 @@ Builder::Builder(std::string name, ProgramType type, AttachType attach, Isa isa)
 
 void Builder::note(std::string text) { notes_.push_back(std::move(text)); }
 
-void Builder::fail(Errc code, std::string message, Loc loc)
+void Builder::fail(Error error)
 {
-    if (!error_) error_ = Error{code, std::move(message), loc};
+    if (!error_) error_ = std::move(error);
 }
 
 i16 Builder::off16(i64 off, Loc loc)

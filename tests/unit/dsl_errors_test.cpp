@@ -1,46 +1,11 @@
 // Misuse is an error with the C++ line that did it, before any kernel sees the program. In each body, `line`
 // is set on the line that is wrong.
-#include "dsl_text.hpp"
+#include "dsl_misuse.hpp"
 #include "lb/base/wire.hpp"
 
 using namespace lb;
 using namespace lb::bpf;
 using namespace lb::test;
-
-namespace {
-
-using Misuse = std::function<void(Dsl&, u32& line)>;
-
-void end(Dsl& b)
-{
-    b.emit(mov64(r0, i64{0}));
-    b.exit();
-}
-
-// `whole`: the body is a whole program. Otherwise it is ended here, with a second error put behind the first.
-void check(Errc code, const std::string& message, const Misuse& body, bool whole = false)
-{
-    Dsl b("t", ProgramType::xdp, AttachType::xdp);
-    u32 line = 0;
-    body(b, line);
-    if (!whole) {
-        b.reserve_stack(100000, "later");
-        end(b);
-    }
-    const auto program = b.finish();
-    REQUIRE_FALSE(program.has_value());
-    CHECK(program.error().code == code);
-    CHECK(to_string(program.error()) == "dsl_errors_test.cpp:" + std::to_string(line) + ": " + message);
-}
-
-void check_whole(Errc code, const std::string& message, const Misuse& body)
-{
-    check(code, message, body, true);
-}
-
-const Cond is_zero{.op = Jmp::eq, .left = r1, .right = i64{0}};
-
-} // namespace
 
 TEST_CASE("labels are bound once, and those that are jumped to are bound", "[dsl]")
 {

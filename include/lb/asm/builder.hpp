@@ -47,6 +47,8 @@ public:
     ~Hold() { release(); }
     void release();
     Reg reg() const { return reg_; }
+    /// Still on loan: neither given back nor moved away.
+    bool held() const { return builder_ != nullptr; }
 
 private:
     Builder* builder_ = nullptr;
@@ -184,7 +186,8 @@ public:
     ProgramType type() const { return type_; }
     const Isa& isa() const { return isa_; }
     /// Keeps the first error.
-    void fail(Errc code, std::string message, Loc loc);
+    void fail(Error error);
+    void fail(Errc code, std::string message, Loc loc) { fail({code, std::move(message), loc}); }
     /// The 16-bit form of a distance, or an error.
     i16 off16(i64 off, Loc loc);
 

@@ -14,12 +14,12 @@ enum class Errc {
     unbound_label,          ///< a jump's label is never bound
     rebound_label,          ///< a label is bound twice
     jump_out_of_range,      ///< farther than 16 bits, and the kernel has no gotol
-    immediate_out_of_range, ///< does not fit in the 32 bits of the instruction
+    immediate_out_of_range, ///< does not fit in the 32 bits of the instruction, or in the type it is for
     offset_out_of_range,    ///< a memory offset beyond 16 bits
     out_of_registers,       ///< all registers of the pool are held
     stack_overflow,         ///< more than 512 bytes
     unaligned_stack,        ///< an access to the stack that is not aligned to its width
-    uninitialised_register, ///< read, but not set on every path
+    uninitialised_register, ///< read, but not set on every path, or used after it was given back
     uninitialised_stack,    ///< bytes read or given to a helper, but not written on every path
     live_across_call,       ///< a value in r0-r5 would be lost in a call
     argument_clobbered,     ///< an argument's register is overwritten by an earlier argument

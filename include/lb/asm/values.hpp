@@ -20,16 +20,23 @@ concept Scalar = WireInteger<T> || HostInteger<T> || std::is_enum_v<T>;
 /// Arithmetic needs a whole register half: on 8 and 16 bits, carries would be left above the type's width.
 template <class T>
 concept Arithmetic = HostInteger<T> && sizeof(T) >= 4;
+/// Order needs the sign where the machine looks for it, which it is not in narrow types.
+template <class T>
+concept Ordered = HostInteger<T> &&(std::is_unsigned_v<T> || sizeof(T) >= 4);
 
 template <Scalar T> class Var;
 template <Scalar T> class Field;
 
-/// The number that a register holds for this constant: unsigned types zero-extended, signed ones
-/// sign-extended.
+/// The number that a register holds for this constant: types of 8 and 16 bits zero-extended, as loads leave
+/// them.
 template <Scalar T> constexpr i64 constant(T value)
 {
     if constexpr (WireInteger<T>)
         return static_cast<i64>(value.raw);
+    else if constexpr (sizeof(T) == 1)
+        return static_cast<u8>(value);
+    else if constexpr (sizeof(T) == 2)
+        return static_cast<u16>(value);
     else
         return static_cast<i64>(value);
 }
@@ -43,20 +50,42 @@ template <class T> constexpr bool is_signed_scalar()
     else
         return false;
 }
+
+inline Error given_back(const char* what, Reg reg, Loc loc)
+{
+    return {Errc::uninitialised_register,
+            std::string(what) + " is used after its register r" + std::to_string(reg.index) +
+                " was given back",
+            loc};
+}
+
+/// Whether `number` is a T, or a negative number that stands for an unsigned one's bits, as ~7 or -1 do.
+template <HostInteger T, HostInteger U> constexpr bool is_one_of(U number)
+{
+    return std::in_range<T>(number) ||
+           (std::cmp_less(number, 0) && std::in_range<std::make_signed_t<T>>(number));
+}
 } // namespace detail
 
 /// A right-hand side: a constant, a variable, or a member that is loaded first. Captures the caller's line.
 template <Scalar T> struct Operand {
     std::variant<i64, Reg, Place> value;
     Loc where;
+    std::optional<Error> wrong = {}; ///< for the builder that gets this
 
     Operand(T number, Loc loc = Loc::current()) : value(constant(number)), where(loc) {}
-    /// Any integer literal for an integer type; it is range-checked when it is emitted.
+    /// Any integer literal for an integer type; one that the type does not have is an error when it is used.
     template <HostInteger U>
     requires(HostInteger<T> && !std::same_as<U, T>) Operand(U number, Loc loc = Loc::current())
-        : value(static_cast<i64>(number)),
+        : value(constant(static_cast<T>(number))),
           where(loc)
-    {}
+    {
+        if (!detail::is_one_of<T>(number))
+            wrong = Error{Errc::immediate_out_of_range,
+                          std::to_string(number) + " is no " + (std::is_signed_v<T> ? "signed" : "unsigned") +
+                              " number of " + std::to_string(sizeof(T) * 8) + " bits",
+                          loc};
+    }
     /// A variable of the type, or of a narrower unsigned one (registers hold those zero-extended).
     template <Scalar U>
     requires(std::same_as<U, T> ||
@@ -76,6 +105,8 @@ public:
     Var& operator=(const Var&) = delete; // write x = y.value(): a plain copy could not carry its line
 
     Reg reg() const { return hold_.reg(); }
+    /// Neither released nor moved away.
+    bool held() const { return hold_.held(); }
     Operand<T> value(Loc loc = Loc::current()) const { return Operand<T>(*this, loc); }
     /// Gives the register back before the end of the scope.
     void release() { hold_.release(); }
@@ -110,24 +141,27 @@ public:
 
     Cond operator==(const Operand<T>& to) const { return compare(Jmp::eq, to); }
     Cond operator!=(const Operand<T>& to) const { return compare(Jmp::ne, to); }
-    Cond operator>(const Operand<T>& to) const requires HostInteger<T>
+    // Named, as the language would else turn these two round to find Field's, and want a bool of them.
+    Cond operator==(const Field<T>& to) const { return compare(Jmp::eq, Operand<T>(to, to.where())); }
+    Cond operator!=(const Field<T>& to) const { return compare(Jmp::ne, Operand<T>(to, to.where())); }
+    Cond operator>(const Operand<T>& to) const requires Ordered<T>
     {
         return compare(order(Jmp::gt, Jmp::sgt), to);
     }
-    Cond operator>=(const Operand<T>& to) const requires HostInteger<T>
+    Cond operator>=(const Operand<T>& to) const requires Ordered<T>
     {
         return compare(order(Jmp::ge, Jmp::sge), to);
     }
-    Cond operator<(const Operand<T>& to) const requires HostInteger<T>
+    Cond operator<(const Operand<T>& to) const requires Ordered<T>
     {
         return compare(order(Jmp::lt, Jmp::slt), to);
     }
-    Cond operator<=(const Operand<T>& to) const requires HostInteger<T>
+    Cond operator<=(const Operand<T>& to) const requires Ordered<T>
     {
         return compare(order(Jmp::le, Jmp::sle), to);
     }
     /// Any of these bits is set.
-    Cond has(T mask) const { return {Jmp::set, is_half<T>, reg(), constant(mask)}; }
+    Cond has(T mask, Loc loc = Loc::current()) const { return compare(Jmp::set, Operand<T>(mask, loc)); }
 
 private:
     static constexpr Jmp order(Jmp is_unsigned, Jmp is_signed)
@@ -136,6 +170,7 @@ private:
     }
     Cond compare(Jmp op, const Operand<T>& to) const;
     Var& alu(Alu op, const Operand<T>& by);
+    void check_use(const Operand<T>& with) const;
 
     Builder* builder_;
     Hold hold_;
@@ -161,6 +196,7 @@ public:
     }
     const Field& operator=(const Var<T>& from) const
     {
+        check_use(Operand<T>(from, where_));
         store(from.reg());
         return *this;
     }
@@ -185,8 +221,8 @@ public:
     {
         return compare(Jmp::le, to);
     }
-    Cond operator==(const Var<T>& to) const { return {Jmp::eq, is_half<T>, place(), to.reg()}; }
-    Cond operator!=(const Var<T>& to) const { return {Jmp::ne, is_half<T>, place(), to.reg()}; }
+    Cond operator==(const Var<T>& to) const { return compare(Jmp::eq, to); }
+    Cond operator!=(const Var<T>& to) const { return compare(Jmp::ne, to); }
     /// Any of these bits is set.
     Cond has(T mask) const { return compare(Jmp::set, mask); }
 
@@ -204,6 +240,12 @@ public:
 
 private:
     Cond compare(Jmp op, T to) const { return {op, is_half<T>, place(), constant(to)}; }
+    Cond compare(Jmp op, const Var<T>& to) const
+    {
+        check_use(Operand<T>(to, where_));
+        return {op, is_half<T>, place(), to.reg()};
+    }
+    void check_use(const Operand<T>& with) const;
     void copy(const Field& from) const;
 
     Builder* builder_;
@@ -223,13 +265,26 @@ public:
     {}
     Reg base() const { return base_; }
     i32 offset() const { return off_; }
-    void release() { owned_.release(); }
+    /// Gives the register back, if it is owned, before the end of the scope.
+    void release()
+    {
+        released_ = released_ || owned_.held();
+        owned_.release();
+    }
 
 protected:
+    /// The base for a member; an error where its register has been given back.
+    Reg used_base(Loc loc) const
+    {
+        if (released_) builder_->fail(detail::given_back("a view", base_, loc));
+        return base_;
+    }
+
     Builder* builder_;
     Reg base_;
     i32 off_;
     Hold owned_;
+    bool released_ = false;
 };
 
 /// A struct in memory.
@@ -239,7 +294,7 @@ public:
     {}
     template <Scalar M> Field<M> operator()(M S::*member, Loc loc = Loc::current()) const
     {
-        return {*builder_, base_, off_ + static_cast<i32>(offset_of(member)), loc};
+        return {*builder_, used_base(loc), off_ + static_cast<i32>(offset_of(member)), loc};
     }
 };
 
@@ -248,7 +303,7 @@ template <Scalar S> class View<S> : public Memory {
 public:
     View(Builder& builder, Reg base, i32 off, Hold owned = {}) : Memory(builder, base, off, std::move(owned))
     {}
-    Field<S> value(Loc loc = Loc::current()) const { return {*builder_, base_, off_, loc}; }
+    Field<S> value(Loc loc = Loc::current()) const { return {*builder_, used_base(loc), off_, loc}; }
 };
 
 /// A struct in the stack frame.
@@ -256,14 +311,16 @@ template <class S> class StackView : public View<S> {
 public:
     StackView(Builder& builder, StackRange range) : View<S>(builder, fp, range.off), range_(range) {}
     StackRange range() const { return {range_.off, sizeof(S)}; }
-    /// Emits 64-bit stores of this byte over the whole struct, rounded up to 8 bytes: every one is written
-    /// then.
+    /// Emits stores of this byte over the whole struct, rounded up to 8 bytes: every one is written then.
+    /// They are of 64 bits where the immediate, sign-extended from 32, is the same byte all over.
     void fill(u8 byte, Loc loc = Loc::current()) const
     {
         const i64 word = static_cast<i32>(byte * 0x01010101u);
-        for (u32 at = 0; at < sizeof(S); at += 8)
+        const Width width = byte == 0x00 || byte == 0xff ? Width::w64 : Width::w32;
+        const u32 end = (u32{sizeof(S)} + 7) & ~7u;
+        for (u32 at = 0; at < end; at += bytes_of(width))
             this->builder_->emit(
-                store(Width::w64, fp, static_cast<i16>(range_.off + static_cast<i32>(at)), word), loc);
+                store(width, fp, this->builder_->off16(range_.off + static_cast<i32>(at), loc), word), loc);
     }
 
 private:

@@ -10,7 +10,9 @@ requires(std::same_as<U, T> || (HostInteger<T> && HostInteger<U> && std::is_unsi
                                 sizeof(U) < sizeof(T))) Operand<T>::Operand(const Var<U>& variable, Loc loc)
     : value(variable.reg()),
       where(loc)
-{}
+{
+    if (!variable.held()) wrong = detail::given_back("a variable", variable.reg(), loc);
+}
 template <Scalar T> template <Scalar U>
 requires(std::same_as<U, T> || (HostInteger<T> && HostInteger<U> && std::is_unsigned_v<U> &&
                                 sizeof(U) < sizeof(T))) Operand<T>::Operand(const Field<U>& member, Loc loc)
@@ -43,8 +45,15 @@ template <Scalar T> Reg in_register(Builder& b, const Operand<T>& operand, Hold&
 
 } // namespace detail
 
+template <Scalar T> void Var<T>::check_use(const Operand<T>& with) const
+{
+    if (!held()) builder_->fail(detail::given_back("a variable", reg(), with.where));
+    if (with.wrong) builder_->fail(*with.wrong);
+}
+
 template <Scalar T> Var<T>& Var<T>::operator=(const Operand<T>& from)
 {
+    check_use(from);
     if (const auto* number = std::get_if<i64>(&from.value))
         builder_->load_constant(reg(), *number, from.where);
     else if (const auto* place = std::get_if<Place>(&from.value))
@@ -59,6 +68,7 @@ template <Scalar T> Var<T>& Var<T>::operator=(const Operand<T>& from)
 
 template <Scalar T> Var<T>& Var<T>::alu(Alu op, const Operand<T>& by)
 {
+    check_use(by);
     const auto* number = std::get_if<i64>(&by.value);
     if (number && detail::fits_immediate(*number, is_half<T>)) {
         const i64 imm = detail::as_immediate(*number);
@@ -73,6 +83,7 @@ template <Scalar T> Var<T>& Var<T>::alu(Alu op, const Operand<T>& by)
 
 template <Scalar T> Cond Var<T>::compare(Jmp op, const Operand<T>& to) const
 {
+    check_use(to);
     if (const auto* place = std::get_if<Place>(&to.value)) {
         // `register op memory` is `memory (op turned round) register`: one load, as for any condition on
         // memory.
@@ -93,6 +104,11 @@ template <Scalar T> Cond Var<T>::compare(Jmp op, const Operand<T>& to) const
     else
         cond.right = std::get<i64>(to.value);
     return cond;
+}
+
+template <Scalar T> void Field<T>::check_use(const Operand<T>& with) const
+{
+    if (with.wrong) builder_->fail(*with.wrong);
 }
 
 template <Scalar T> const Field<T>& Field<T>::operator=(T number) const
@@ -129,6 +145,7 @@ template <Scalar T> void Field<T>::copy(const Field& from) const
 
 template <Scalar T> void Field<T>::atomic_add(const Operand<T>& by) const requires(Arithmetic<T>)
 {
+    check_use(by);
     Hold scratch;
     const Reg addend = detail::in_register(*builder_, by, scratch);
     builder_->emit(atomic(Atomic::add, width_for<sizeof(T)>, base_, builder_->off16(off_, where_), addend),
