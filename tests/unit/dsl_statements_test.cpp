@@ -318,6 +318,19 @@ TEST_CASE("maps are looked up, updated and emptied with keys of their type", "[d
              v.fill(0);
              b.update(hash, k, v, UpdateFlag::no_exist);
          }},
+        // Of the result the lower half counts: before Linux 6.4 the upper one is undefined.
+        {"*(u64 *)(r10 -8) = 0\n*(u64 *)(r10 -32) = 0\n*(u64 *)(r10 -24) = 0\n*(u64 *)(r10 -16) = 0\n"
+         "r1 = map[hash]\nr2 = r10\nr2 += -8\nr3 = r10\nr3 += -32\nr4 = 0\ncall bpf_map_update_elem#2\n"
+         "if w0 != 0xffffffef goto pc+1\nr5 = 1\n",
+         [](Dsl& b) {
+             b.release_context();
+             const auto k = b.stack<Key>("k");
+             const auto v = b.stack<Value>("v");
+             k.fill(0);
+             v.fill(0);
+             const auto result = b.update(hash, k, v, UpdateFlag::any);
+             b.if_(result == -17, [&] { b.emit(mov64(r5, i64{1})); });
+         }},
         {"*(u64 *)(r10 -8) = 0\nr1 = map[hash]\nr2 = r10\nr2 += -8\ncall bpf_map_delete_elem#3\n",
          [](Dsl& b) {
              b.release_context();
