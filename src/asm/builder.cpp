@@ -1,9 +1,8 @@
 #include "lb/asm/builder.hpp"
 
-#include <cassert>
-
 #include "asm/checker.hpp"
 #include "asm/linker.hpp"
+#include "lb/asm/opcodes.hpp"
 
 namespace lb::bpf {
 
@@ -33,14 +32,14 @@ void Hold::release()
     if (builder_) std::exchange(builder_, nullptr)->give_back(reg_);
 }
 
-Builder::Builder(std::string name, ProgramType type, AttachType attach, Isa isa)
+Builder::Builder(std::string name, ProgramType type, AttachType attach, Isa isa, Loc loc)
     : name_(std::move(name)),
       type_(type),
       attach_(attach),
       isa_(isa)
 {
-    functions_.push_back({.name = name_, .arguments = 1, .at = 0});
-    busy_ = 1u << r1.index; // the context, until something takes it over
+    functions_.push_back({.name = name_, .arguments = 1, .at = 0, .where = loc});
+    busy_ = given_ = 1u << r1.index; // the context, until something takes it over
     holder_[r1.index] = "context";
 }
 
@@ -58,6 +57,21 @@ i16 Builder::off16(i64 off, Loc loc)
     return fitting.value_or(0);
 }
 
+// A builder's labels and functions are numbers: another's may be beyond them.
+bool Builder::known(Label label, Loc loc)
+{
+    if (label.id < labels_.size()) return true;
+    fail(Errc::unbound_label, "the label is not of this program", loc);
+    return false;
+}
+
+bool Builder::known(Subprogram function, Loc loc)
+{
+    if (function.id < functions_.size()) return true;
+    fail(Errc::unbound_function, "the function is not of this program", loc);
+    return false;
+}
+
 // ---- control flow ----
 
 Label Builder::label(std::string name, Loc loc)
@@ -68,6 +82,7 @@ Label Builder::label(std::string name, Loc loc)
 
 void Builder::bind(Label label, Loc loc)
 {
+    if (!known(label, loc)) return;
     LabelDef& definition = labels_[label.id];
     if (definition.at)
         return fail(Errc::rebound_label, "label '" + definition.name + "' is bound twice", loc);
@@ -139,20 +154,39 @@ void Builder::jump_unless(const Cond& cond, Label label, Loc loc)
 
 Subprogram Builder::subprogram(std::string name, u32 arguments, Loc loc)
 {
-    assert(arguments <= 5);
+    if (arguments > arguments_max) {
+        fail(Errc::out_of_registers,
+             "function '" + name + "' has " + std::to_string(arguments) + " arguments; " +
+                 std::to_string(arguments_max) + " fit in r1-r5",
+             loc);
+        arguments = arguments_max;
+    }
     functions_.push_back({.name = std::move(name), .arguments = arguments, .at = {}, .where = loc});
     return Subprogram{static_cast<u32>(functions_.size() - 1)};
 }
 
 void Builder::begin(Subprogram function, Loc loc)
 {
+    if (!known(function, loc)) return;
+    check_bodies();
     for (u8 i = 0; i < 10; ++i)
-        if (busy_ >> i & 1 && !(i == r1.index && holder_[i] == "context"))
+        if ((busy_ & ~given_) >> i & 1)
             fail(Errc::live_across_call, "'" + holder_[i] + "' is held while another function begins", loc);
-    functions_[function.id].at = static_cast<u32>(nodes_.size());
-    busy_ = static_cast<u16>(((1u << functions_[function.id].arguments) - 1) << 1);
-    for (u8 i = 1; i <= functions_[function.id].arguments; ++i) holder_[i] = "argument";
+    FunctionDef& definition = functions_[function.id];
+    if (definition.at) return fail(Errc::redefined, "function '" + definition.name + "' has two bodies", loc);
+    definition.at = static_cast<u32>(nodes_.size());
+    definition.where = loc;
+    busy_ = given_ = static_cast<u16>(((1u << definition.arguments) - 1) << 1);
+    for (u8 i = 1; i <= definition.arguments; ++i) holder_[i] = "argument";
     stack_used_ = 0;
+}
+
+// A function without a statement would be the one that follows it.
+void Builder::check_bodies()
+{
+    for (const auto& function : functions_)
+        if (function.at == nodes_.size())
+            fail(Errc::unbound_function, "function '" + function.name + "' has no body", function.where);
 }
 
 void Builder::check_free_for_call(std::string_view callee, Loc loc)
@@ -168,13 +202,14 @@ void Builder::check_free_for_call(std::string_view callee, Loc loc)
 void Builder::call(Helper helper, Loc loc)
 {
     check_free_for_call(helper_name(helper), loc);
-    emit(call_helper(static_cast<i64>(helper)), loc);
+    append(call_helper(static_cast<i64>(helper)), loc);
 }
 
 void Builder::call(Subprogram function, Loc loc)
 {
+    if (!known(function, loc)) return;
     check_free_for_call(functions_[function.id].name, loc);
-    emit(call_local(), loc);
+    append(call_local(), loc);
     nodes_.back().function = function.id;
 }
 
@@ -202,6 +237,11 @@ Hold Builder::take(Pool pool, std::string_view who, Loc loc)
 
 Hold Builder::take(Reg reg, std::string_view who, Loc loc)
 {
+    if (reg.index >= holder_.size()) {
+        fail(Errc::out_of_registers,
+             "r" + std::to_string(reg.index) + " cannot be lent to '" + std::string(who) + "'", loc);
+        return {};
+    }
     if (busy_ >> reg.index & 1) {
         fail(Errc::out_of_registers,
              "r" + std::to_string(reg.index) + " is not free for '" + std::string(who) + "': '" +
@@ -214,10 +254,29 @@ Hold Builder::take(Reg reg, std::string_view who, Loc loc)
     return Hold(*this, reg);
 }
 
+void Builder::release_context()
+{
+    if (given_ >> r1.index & 1) give_back(r1); // else it is lent already, to somebody who wants it
+}
+
+Hold Builder::take_argument(u32 number, std::string_view who, Loc loc)
+{
+    if (number == 0 || number > arguments_max || !(given_ >> number & 1)) {
+        fail(Errc::out_of_registers,
+             "argument " + std::to_string(number) + " for '" + std::string(who) +
+                 "' is not there, or has been taken",
+             loc);
+        return {};
+    }
+    const Reg reg{static_cast<u8>(number)};
+    give_back(reg);
+    return take(reg, who, loc);
+}
+
 StackRange Builder::reserve_stack(u32 size, std::string_view who, Loc loc)
 {
     const u32 aligned = (size + 7) & ~7u;
-    if (stack_used_ + aligned > stack_bytes_max) {
+    if (size > stack_bytes_max || stack_used_ + aligned > stack_bytes_max) {
         fail(Errc::stack_overflow,
              "'" + std::string(who) + "' needs " + std::to_string(size) + " bytes of stack; " +
                  std::to_string(stack_bytes_max - stack_used_) + " of " + std::to_string(stack_bytes_max) +
@@ -231,27 +290,46 @@ StackRange Builder::reserve_stack(u32 size, std::string_view who, Loc loc)
 
 // ---- instructions ----
 
+void Builder::append(const Insn& insn, Loc loc)
+{
+    nodes_.push_back({.insn = insn,
+                      .only_by_jumps = std::exchange(only_by_jumps_, false),
+                      .where = loc,
+                      .note = static_cast<u32>(notes_.size() - 1)});
+}
+
 void Builder::emit(const Insn& insn, Loc loc)
 {
-    nodes_.push_back({.insn = insn, .where = loc, .note = static_cast<u32>(notes_.size() - 1)});
+    // What has a distance in it would lead elsewhere once something is dropped or lengthened.
+    if (is_goto(insn) || (is_conditional(insn) && find_form(insn)))
+        fail(Errc::bad_instruction, "a jump needs a label: see emit_jump()", loc);
+    if (is_call(insn) && insn.src.index == static_cast<u8>(CallKind::local))
+        fail(Errc::bad_instruction, "a call of a function needs its name: see call()", loc);
+    append(insn, loc);
 }
 
 void Builder::emit_jump(const Insn& insn, Label target, Loc loc)
 {
-    emit(insn, loc);
-    nodes_.back().label = target.id;
+    append(insn, loc);
+    if (known(target, loc)) nodes_.back().label = target.id;
 }
 
-void Builder::use_map(const MapSpec& map)
+// The loader knows a map by its name, so one name is one map.
+void Builder::use_map(const MapSpec& map, Loc loc)
 {
-    for (const auto& known : maps_)
-        if (known.name == map.name) return;
+    for (const auto& known : maps_) {
+        if (known.name != map.name) continue;
+        if (known.type != map.type || known.key_size != map.key_size || known.value_size != map.value_size ||
+            known.max_entries != map.max_entries || known.flags != map.flags)
+            fail(Errc::redefined, "two maps that differ are named '" + map.name + "'", loc);
+        return;
+    }
     maps_.push_back(map);
 }
 
 void Builder::load_map(Reg dst, const MapSpec& map, Loc loc)
 {
-    use_map(map);
+    use_map(map, loc);
     emit(ld_imm64(dst, 0, Pseudo::map_fd), loc);
     nodes_.back().reloc = Reloc::Kind::map_fd;
     nodes_.back().symbol = map.name;
@@ -259,7 +337,7 @@ void Builder::load_map(Reg dst, const MapSpec& map, Loc loc)
 
 void Builder::load_map_value(Reg dst, const MapSpec& map, u32 off, Loc loc)
 {
-    use_map(map);
+    use_map(map, loc);
     emit(ld_imm64(dst, u64{off} << 32, Pseudo::map_value), loc); // the second slot's immediate is the offset
     nodes_.back().reloc = Reloc::Kind::map_value;
     nodes_.back().symbol = map.name;

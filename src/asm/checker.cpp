@@ -16,6 +16,18 @@ bool is_load_acquire(const Insn& i)
 {
     return is_atomic(i) && i.imm == static_cast<i64>(Atomic::load_acquire);
 }
+bool is_store_release(const Insn& i)
+{
+    return is_atomic(i) && i.imm == static_cast<i64>(Atomic::store_release);
+}
+// The packet loads of classic BPF are calls underneath.
+bool destroys_arguments(const Insn& i)
+{
+    return is_call(i) || (class_of(i.opcode) == Class::ld &&
+                          (mode_of(i.opcode) == Mode::abs || mode_of(i.opcode) == Mode::ind));
+}
+// r1.. as many as there are arguments.
+constexpr u16 argument_registers(u32 arguments) { return static_cast<u16>(((1u << arguments) - 1) << 1); }
 
 // The bytes of the frame that a load or store with fp as its base touches.
 std::optional<StackRange> stack_access(const Insn& i)
@@ -84,7 +96,7 @@ void Checker::run_function(u32 first, u32 end, u32 arguments)
 {
     std::vector<std::optional<State>> arriving(end - first);
     if (arriving.empty()) return;
-    arriving[0] = State{.regs = static_cast<u16>((((1u << arguments) - 1) << 1) | bit(fp))};
+    arriving[0] = State{.regs = static_cast<u16>(argument_registers(arguments) | bit(fp))};
     std::vector<u32> work{first};
     while (!work.empty()) {
         const u32 at = work.back();
@@ -110,7 +122,9 @@ void Checker::run_function(u32 first, u32 end, u32 arguments)
 
 bool Checker::check_reads(const Builder::Node& node, const State& state)
 {
-    const auto missing = static_cast<u16>(registers_read(node.insn) & ~state.regs);
+    u16 read = registers_read(node.insn);
+    if (node.function) read = argument_registers(b_.functions_[*node.function].arguments);
+    const auto missing = static_cast<u16>(read & ~state.regs);
     if (!missing) return true;
     b_.fail(Errc::uninitialised_register,
             "r" + std::to_string(std::countr_zero(missing)) + " is read but not set on every path here",
@@ -121,15 +135,7 @@ bool Checker::check_reads(const Builder::Node& node, const State& state)
 bool Checker::check_stack_access(const Builder::Node& node, const State& state)
 {
     if (const auto range = stack_access(node.insn)) {
-        if (range->off < -static_cast<i32>(stack_bytes_max) ||
-            range->off + static_cast<i32>(range->size) > 0) {
-            b_.fail(Errc::stack_overflow,
-                    "bytes " + std::to_string(range->off) + ".." +
-                        std::to_string(range->off + static_cast<i32>(range->size) - 1) +
-                        " from fp are outside the frame",
-                    node.where);
-            return false;
-        }
+        if (!check_in_frame(*range, node)) return false;
         if (range->off % static_cast<i32>(range->size) != 0) {
             b_.fail(Errc::unaligned_stack,
                     "a stack access of " + std::to_string(range->size) + " bytes at fp" +
@@ -137,12 +143,26 @@ bool Checker::check_stack_access(const Builder::Node& node, const State& state)
                     node.where);
             return false;
         }
-        const bool reads = class_of(node.insn.opcode) == Class::ldx || is_atomic(node.insn);
+        const bool reads = class_of(node.insn.opcode) == Class::ldx ||
+                           (is_atomic(node.insn) && !is_store_release(node.insn));
         if (reads && !check_stack_bytes(*range, state, node)) return false;
     }
     for (const auto& range : node.reads)
-        if (!check_stack_bytes(range, state, node)) return false;
+        if (!check_in_frame(range, node) || !check_stack_bytes(range, state, node)) return false;
+    for (const auto& range : node.writes)
+        if (!check_in_frame(range, node)) return false;
     return true;
+}
+
+bool Checker::check_in_frame(StackRange range, const Builder::Node& node)
+{
+    const i64 end = i64{range.off} + range.size;
+    if (range.off >= -static_cast<i32>(stack_bytes_max) && end <= 0) return true;
+    b_.fail(Errc::stack_overflow,
+            "bytes " + std::to_string(range.off) + ".." + std::to_string(end - 1) +
+                " from fp are outside the frame",
+            node.where);
+    return false;
 }
 
 bool Checker::check_stack_bytes(StackRange range, const State& state, const Builder::Node& node)
@@ -162,8 +182,8 @@ bool Checker::check_stack_bytes(StackRange range, const State& state, const Buil
 
 Checker::State Checker::after(const Builder::Node& node, State state)
 {
-    if (is_call(node.insn))
-        state.regs = static_cast<u16>((state.regs & ~0x3eu) | bit(r0));
+    if (destroys_arguments(node.insn))
+        state.regs = static_cast<u16>((state.regs & ~argument_registers(arguments_max)) | bit(r0));
     else
         state.regs = static_cast<u16>(state.regs | registers_written(node.insn));
     const Class c = class_of(node.insn.opcode);

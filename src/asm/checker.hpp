@@ -32,6 +32,7 @@ private:
     void run_function(u32 first, u32 end, u32 arguments);
     bool check_reads(const Builder::Node& node, const State& state);
     bool check_stack_access(const Builder::Node& node, const State& state);
+    bool check_in_frame(StackRange range, const Builder::Node& node);
     bool check_stack_bytes(StackRange range, const State& state, const Builder::Node& node);
     static State after(const Builder::Node& node, State state);
 
@@ -39,7 +40,8 @@ private:
 };
 
 /// Registers that an instruction reads and writes, as bit sets over r0-r10. Calls read nothing here: their
-/// arguments depend on the callee, and the kernel checks those.
+/// arguments depend on the callee. The checker knows those of the program's own functions, the kernel those
+/// of helpers.
 u16 registers_read(const Insn& insn);
 u16 registers_written(const Insn& insn);
 

@@ -1,5 +1,7 @@
 #include "asm/linker.hpp"
 
+#include <algorithm>
+
 #include "lb/asm/encode.hpp"
 
 namespace lb::bpf {
@@ -13,12 +15,10 @@ void Linker::resolve()
         if (node.function && !b_.functions_[*node.function].at)
             return b_.fail(Errc::unbound_function,
                            "function '" + b_.functions_[*node.function].name + "' has no body", node.where);
-        if (node.label && *b_.labels_[*node.label].at == b_.nodes_.size())
-            return b_.fail(Errc::falls_off_end,
-                           "label '" + b_.labels_[*node.label].name + "' is bound behind the end",
-                           node.where);
     }
-    if (b_.nodes_.empty()) b_.fail(Errc::falls_off_end, "the program is empty", Loc{});
+    if (b_.nodes_.empty())
+        return b_.fail(Errc::falls_off_end, "the program is empty", b_.functions_.front().where);
+    b_.check_bodies();
 }
 
 std::vector<bool> Linker::reachable() const
@@ -38,19 +38,42 @@ std::vector<bool> Linker::reachable() const
     return live;
 }
 
-// A goto to the next node that stays.
+// Whether control goes only where it may: asked before gotos to the next node are dropped.
+bool Linker::check_flow(const std::vector<bool>& reached)
+{
+    for (u32 i = 0; i < b_.nodes_.size(); ++i) {
+        const auto& node = b_.nodes_[i];
+        if (!reached[i]) continue;
+        if (node.label && *b_.labels_[*node.label].at == b_.nodes_.size()) {
+            b_.fail(Errc::falls_off_end,
+                    "label '" + b_.labels_[*node.label].name + "' is bound behind the end", node.where);
+            return false;
+        }
+        const bool falls = !is_exit(node.insn) && !is_goto(node.insn) && i + 1 < b_.nodes_.size();
+        if (falls && b_.nodes_[i + 1].only_by_jumps) {
+            b_.fail(Errc::falls_off_end, "control falls into what only jumps may reach", node.where);
+            return false;
+        }
+    }
+    return true;
+}
+
+// A goto to the next node that stays, in the same function.
 bool Linker::goes_nowhere(u32 index, const std::vector<bool>& live) const
 {
     const auto& node = b_.nodes_[index];
     if (!is_goto(node.insn) || !node.label) return false;
     u32 next = index + 1;
     while (next < live.size() && !live[next]) ++next;
+    for (const auto& function : b_.functions_)
+        if (function.at && *function.at > index && *function.at <= next) return false;
     return *b_.labels_[*node.label].at > index && *b_.labels_[*node.label].at <= next;
 }
 
 void Linker::prune()
 {
     const std::vector<bool> reached = reachable();
+    if (!check_flow(reached)) return;
     std::vector<bool> live = reached;
     // From the end on, so that a goto over a dropped goto is seen to go nowhere as well.
     for (u32 i = static_cast<u32>(live.size()); i-- > 0;)
@@ -182,7 +205,12 @@ Program Linker::link()
         append_node(program, i, is_long[i], slot);
     }
     program.exits = b_.exits_;
-    program.maps = b_.maps_;
+    // Of the maps that statements named, those whose statements were not dropped.
+    for (const auto& map : b_.maps_)
+        if (std::ranges::any_of(program.relocs, [&](const Reloc& reloc) {
+                return reloc.kind != Reloc::Kind::value32 && reloc.symbol == map.name;
+            }))
+            program.maps.push_back(map);
     return program;
 }
 

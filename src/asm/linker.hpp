@@ -14,14 +14,16 @@ public:
 
     /// Refuses labels and functions that are used but nowhere.
     void resolve();
-    /// Drops what no path reaches (the kernel refuses "unreachable insn", even for root), and gotos to the
-    /// next instruction, which structured statements leave behind.
+    /// Refuses control that goes where it must not. Drops what no path reaches (the kernel refuses
+    /// "unreachable insn", even for root), and gotos to the next instruction, which structured statements
+    /// leave behind.
     void prune();
     /// The program; the builder's nodes must be pruned and checked.
     Program link();
 
 private:
     std::vector<bool> reachable() const;
+    bool check_flow(const std::vector<bool>& reached);
     bool goes_nowhere(u32 index, const std::vector<bool>& live) const;
     std::vector<bool> choose_long_jumps(std::vector<u32>& slot);
     void place_slots(const std::vector<bool>& is_long, std::vector<u32>& slot) const;

@@ -80,7 +80,8 @@ struct StackRange {
 
 class Builder {
 public:
-    Builder(std::string name, ProgramType type, AttachType attach = AttachType::none, Isa isa = {});
+    Builder(std::string name, ProgramType type, AttachType attach = AttachType::none, Isa isa = {},
+            Loc loc = Loc::current());
     Builder(const Builder&) = delete;
     Builder& operator=(const Builder&) = delete;
 
@@ -129,6 +130,7 @@ public:
     /// Runs `body` up to `times` times, counting in a saved register; a `goto` out of the body ends it early.
     template <std::invocable F> void repeat(u32 times, F&& body, Loc loc = Loc::current())
     {
+        if (times == 0) return; // the count is asked for behind the body
         const Hold counter = take(Pool::saved, "loop counter", loc);
         emit(mov64(counter.reg(), i64{times}), loc);
         const Label again = label("again", loc);
@@ -140,11 +142,11 @@ public:
 
     // ---- functions ----
 
-    /// Declares a function of up to five scalars in r1-r5 with its result in r0.
+    /// Declares a function of up to five scalars in r1-r5 with its result in r0. See take_argument().
     Subprogram subprogram(std::string name, u32 arguments, Loc loc = Loc::current());
     /// What follows is the body of `function`. The entry function's body comes first, without a call of this.
     void begin(Subprogram function, Loc loc = Loc::current());
-    /// Emits `call function`; arguments are in r1.. already. Destroys r0-r5.
+    /// Emits `call function`; its arguments are in r1.. already. Destroys r0-r5.
     void call(Subprogram function, Loc loc = Loc::current());
     /// Emits `call helper`; arguments are in r1.. already. Destroys r0-r5.
     void call(Helper helper, Loc loc = Loc::current());
@@ -158,13 +160,16 @@ public:
     /// Lends this register; an error where it is held.
     Hold take(Reg reg, std::string_view who, Loc loc = Loc::current());
     /// The context in r1 has been read or moved: r1 is scratch from here on.
-    void release_context() { give_back(r1); }
+    void release_context();
+    /// Lends the register in which this function is given an argument (1: r1), which is taken until then.
+    Hold take_argument(u32 number, std::string_view who, Loc loc = Loc::current());
     /// Reserves bytes of the frame, 8-aligned, for the rest of the function.
     StackRange reserve_stack(u32 size, std::string_view who, Loc loc = Loc::current());
 
     // ---- instructions ----
 
-    /// Appends any instruction: the way out of the typed layer. Say at the place why the typed form cannot.
+    /// Appends any instruction but jumps and calls of functions, whose distances are not known yet: the way
+    /// out of the typed layer. Say at the place why the typed form cannot.
     void emit(const Insn& insn, Loc loc = Loc::current());
     /// Appends `if ... goto label`; the distance is filled at the end.
     void emit_jump(const Insn& insn, Label target, Loc loc);
@@ -180,6 +185,8 @@ public:
     void reads_stack(StackRange range);
     /// The last instruction writes these bytes of the frame.
     void writes_stack(StackRange range);
+    /// What follows is reached by jumps alone: that control falls into it is an error.
+    void only_by_jumps() { only_by_jumps_ = true; }
 
     /// Records a way out; Exits does it.
     void record_exit(ExitInfo exit) { exits_.push_back(std::move(exit)); }
@@ -202,6 +209,7 @@ public:
         std::optional<Reloc::Kind> reloc = {};
         std::string symbol = {};
         std::vector<StackRange> reads = {}, writes = {}; ///< by a helper, through pointers
+        bool only_by_jumps = false;
         Loc where = {};
         u32 note = 0;
     };
@@ -223,11 +231,19 @@ private:
     friend class Linker;
     friend class Checker;
 
-    void give_back(Reg reg) { busy_ = static_cast<u16>(busy_ & ~(1u << reg.index)); }
+    void give_back(Reg reg)
+    {
+        busy_ = static_cast<u16>(busy_ & ~(1u << reg.index));
+        given_ = static_cast<u16>(given_ & busy_);
+    }
     std::string holders(Pool pool) const;
+    void append(const Insn& insn, Loc loc);
+    bool known(Label label, Loc loc);
+    bool known(Subprogram function, Loc loc);
+    void check_bodies();
     void check_free_for_call(std::string_view callee, Loc loc);
     Label begin_else(Label otherwise, Loc loc);
-    void use_map(const MapSpec& map);
+    void use_map(const MapSpec& map, Loc loc);
 
     std::string name_;
     ProgramType type_;
@@ -242,10 +258,14 @@ private:
     std::optional<Error> error_ = {};
     u32 stack_used_ = 0;
     u16 busy_ = 0;
+    u16 given_ = 0; ///< of those, registers that the function began with and nobody has taken over
+    bool only_by_jumps_ = false;
     std::array<std::string, 10> holder_ = {};
 };
 
 /// The kernel's limit of a frame (MAX_BPF_STACK).
 inline constexpr u32 stack_bytes_max = 512;
+/// The kernel's limit of a call (MAX_BPF_FUNC_REG_ARGS).
+inline constexpr u32 arguments_max = 5;
 
 } // namespace lb::bpf

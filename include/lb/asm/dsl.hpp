@@ -35,10 +35,15 @@ private:
 class Argument {
 public:
     template <HostInteger T> Argument(T number) : value_(static_cast<i64>(number)) {}
-    template <Scalar T> Argument(const Var<T>& variable) : value_(variable.reg()) {}
     template <Scalar T>
-    Argument(Var<T>&& variable) : value_(variable.reg()),
-                                  hold_(std::move(variable).take())
+    Argument(const Var<T>& variable) : value_(variable.reg()),
+                                       given_back_(!variable.held())
+    {}
+    template <Scalar T>
+    Argument(Var<T>&& variable)
+        : value_(variable.reg()),
+          hold_(std::move(variable).take()),
+          given_back_(!hold_.held())
     {}
     Argument(Reg reg) : value_(reg) {}
     Argument(const MapSpec& map) : value_(&map) {}
@@ -61,6 +66,7 @@ private:
     std::variant<i64, Reg, const MapSpec*, Pointer> value_;
     mutable Hold hold_ = {}; // an initializer_list's elements are const, yet the call takes the register over
     std::optional<StackRange> read_ = {};
+    bool given_back_ = false;
 };
 
 class Dsl : public Builder {
@@ -109,6 +115,12 @@ public:
         Var<T> number(*this, take(Pool::scratch, name, loc));
         from.load_into(number.reg());
         return number;
+    }
+
+    /// An argument of this function (1: the one in r1), owned from here on. Emits nothing.
+    template <Scalar T> Var<T> argument(u32 number, std::string_view name, Loc loc = Loc::current())
+    {
+        return Var<T>(*this, take_argument(number, name, loc));
     }
 
     /// A struct in the frame; its bytes are undefined until they are written.
@@ -224,6 +236,7 @@ private:
         jump_if({.op = Jmp::eq, .w32 = false, .left = r0, .right = i64{0}}, if_null, loc);
     }
     void call_with(Helper helper, std::initializer_list<Argument> arguments, Loc loc);
+    bool put_argument(const Argument& argument, Reg to, u16 overwritten, Loc loc);
 };
 
 /// The bounds of a packet: `data` and `data_end` in saved registers. The only source of header views, and

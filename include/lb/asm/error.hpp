@@ -27,6 +27,7 @@ enum class Errc {
     not_this_program,       ///< a statement that this program type does not have
     bad_instruction,        ///< refused by the encoder
     unbound_function,       ///< a function is called but has no body
+    redefined,              ///< a function, a map or a way out is given twice, and differently
 };
 
 struct Error {
