@@ -81,6 +81,7 @@ private:
     {
         const Function* function = at(functions_, slot);
         if (!function) return;
+        note_.clear();
         text_ += (slot == 0 ? "" : "\n") + function->name + ":\n";
     }
 
@@ -94,8 +95,15 @@ private:
     {
         const LineInfo* line = options_.lines ? at(lines_, slot) : nullptr;
         if (!line) return;
+        if (!options_.positions) return put_note(line->text);
         text_ += "; " + line->text + (line->text.empty() ? "" : " ");
         text_ += "@ " + line->file + ":" + std::to_string(line->line) + "\n";
+    }
+
+    void put_note(const std::string& note)
+    {
+        if (!note.empty() && note != note_) text_ += "; " + note + "\n";
+        note_ = note;
     }
 
     void put_insn(u32 slot, const Insn* insn)
@@ -103,12 +111,16 @@ private:
         const RawInsn& raw = program_.code[slot];
         char number[32];
         std::snprintf(number, sizeof number, "%4u: ", slot);
-        std::string line = number;
+        std::string line = options_.positions ? number : "  ";
         if (options_.bytes)
             line += bytes(slot) + (insn && slots(*insn) == 2 ? " " + bytes(slot + 1) : "") + " ";
         std::snprintf(number, sizeof number, "(%02x) ", raw.opcode);
         line += number + (insn ? insn_text(*insn, names(*insn, slot)) : "invalid instruction");
-        if (const std::string where = insn ? destination(*insn, slot) : ""; !where.empty()) {
+        const std::string where = insn ? destination(*insn, slot) : "";
+        const auto distance = line.rfind("pc");
+        if (!options_.positions && !where.empty() && distance != std::string::npos) {
+            line.replace(distance, std::string::npos, where);
+        } else if (!where.empty()) {
             line.append(line.size() < comment_column ? comment_column - line.size() : 1, ' ');
             line += "; -> " + where;
         }
@@ -168,6 +180,7 @@ private:
     std::map<u32, const Function*> functions_ = {};
     std::map<u32, const LineInfo*> lines_ = {};
     std::map<i64, u32> labels_ = {}; ///< by slot
+    std::string note_ = {};          ///< the one in force
     std::string text_ = {};
 };
 

@@ -132,6 +132,38 @@ TEST_CASE("lines and labels can be left out, bytes put in", "[asm]")
 )");
 }
 
+TEST_CASE("a listing without positions changes only where the program does", "[asm]")
+{
+    const Program program{.name = "lb",
+                          .code = code_of({ld_imm64(r1, 7), jump(Jmp::eq, r1, 3, 2), call_local(3), go(-2),
+                                           mov64(r0, 2), exit(), mov64(r0, r1), exit()}),
+                          .lines = {{0, "a.cpp", 1, 1, "begin"},
+                                    {2, "a.cpp", 2, 1, "begin"},
+                                    {3, "a.cpp", 3, 1, "go on"},
+                                    {4, "a.cpp", 4, 1, ""},
+                                    {5, "a.cpp", 5, 1, "go on"},
+                                    {7, "a.cpp", 6, 1, "go on"}},
+                          .functions = {{.name = "lb", .slot = 0}, {.name = "count", .slot = 7}}};
+    CHECK(disassemble(program, {.positions = false}) == R"(lb:
+; begin
+  (18) r1 = 0x7
+  (15) if r1 == 0x3 goto L2
+L1:
+; go on
+  (85) call count
+  (05) goto L1
+L2:
+; go on
+  (b7) r0 = 2
+  (95) exit
+
+count:
+; go on
+  (bf) r0 = r1
+  (95) exit
+)");
+}
+
 TEST_CASE("a listing goes on after a slot that is no instruction", "[asm]")
 {
     Program program{.code = {RawInsn{.opcode = 0x8d}, RawInsn{.opcode = opcode_exit}}};

@@ -20,6 +20,10 @@ struct ListingOptions {
     bool lines = true;  ///< `; note @ file.cpp:34` above the instructions of each line record
     bool labels = true; ///< `L3:` above the targets of jumps, `; -> L3` at the jumps
     bool bytes = false; ///< the eight bytes of each slot in front of its text
+    /// Slot numbers, distances of jumps, C++ lines. Without these, which shift when one statement is put in,
+    /// two listings compare by what was changed: notes stand once, where they begin, and jumps name their
+    /// labels.
+    bool positions = true;
 };
 
 /// The whole program, slots numbered as the verifier numbers them:
