@@ -2,9 +2,11 @@
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/generate.hpp"
+#include "datapath/listener.hpp"
 #include "datapath/parse.hpp"
 #include "datapath/ways.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace lb::datapath {
@@ -89,7 +91,8 @@ void guard_loopback(const Egress& out, SkbPacket& packet, const View<Ipv4>& ip)
         network &= model::loopback_mask;
         b.jump_if(network != model::loopback_network, fine);
     }
-    if (out.plan.loopback_interface) {
+    const auto& leaves_by = out.plan.egress_interfaces;
+    if (std::ranges::find(leaves_by, "lo") != leaves_by.end()) {
         auto leaving = b.let<u32>("ifindex", packet.context()(&SkBuff::ifindex));
         b.jump_if_symbol(Jmp::eq, leaving.reg(), ifindex_symbol("lo"), fine, Loc::current());
     }
@@ -138,15 +141,23 @@ void choose_protocol(const Egress& out, SkbPacket& packet)
         b, packet, [&](Reason reason) { return out.ways.to(reason); }, egress_parse_reasons);
     check_ipv4(
         b, ip, [&](Reason reason) { return out.guarded.to(reason); }, egress_parse_reasons);
-    const Label tcp = b.label("tcp");
+    // A protocol that nobody listens to has no replies.
+    const bool has_tcp = listens(out.plan, model::Protocol::tcp);
+    const bool has_udp = listens(out.plan, model::Protocol::udp);
+    const Label tcp = has_tcp ? b.label("tcp") : out.guarded.to(Reason::egress_no_flow);
     {
         auto protocol = b.let<u8>("protocol", ip(&Ipv4::protocol));
         b.jump_if(protocol == wire::protocol_tcp, tcp);
         b.jump_if(protocol != wire::protocol_udp, out.guarded.to(Reason::egress_other_protocol));
     }
-    translate<wire::Udp>(out, packet);
-    b.bind(tcp);
-    translate<wire::Tcp>(out, packet);
+    if (has_udp)
+        translate<wire::Udp>(out, packet);
+    else
+        b.jump(out.guarded.to(Reason::egress_no_flow));
+    if (has_tcp) {
+        b.bind(tcp);
+        translate<wire::Tcp>(out, packet);
+    }
     out.guarded.emit([&] { guard_loopback(out, packet, ip); });
 }
 

@@ -7,8 +7,6 @@
 #include "datapath/pick.hpp"
 #include "datapath/ways.hpp"
 
-#include <algorithm>
-
 namespace lb::datapath {
 
 using namespace bpf;
@@ -76,8 +74,7 @@ void begin_connection(const Ingress& in, const Headers<L4>& headers, const View<
     const Label matched = b.label("matched");
     match_listener(b, in.plan, in.maps, headers, in.fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
-    if (std::ranges::any_of(in.plan.proxies, &model::PlanProxy::has_routes))
-        route_by_source(b, in.maps, headers.ip, in.fresh);
+    if (has_source_routes(in.plan)) route_by_source(b, in.maps, headers.ip, in.fresh);
     hash_flow(b, in.frame, in.fresh);
     auto row = pick_target(b, in.maps, in.frame, in.fresh, in.ways);
     insert_flow(b, in.maps, in.frame, in.fresh, headers, std::move(row), flow, in.ways, raced);
@@ -120,11 +117,6 @@ template <class L4> void translate(const Ingress& in, XdpPacket& packet)
     b.bind(missing);
     begin_connection(in, headers, flow, known);
     b.jump(apply);
-}
-
-bool listens(const model::Plan& plan, model::Protocol protocol)
-{
-    return std::ranges::any_of(plan.listeners, [&](const auto& each) { return each.protocol == protocol; });
 }
 
 void choose_protocol(const Ingress& in, XdpPacket& packet)

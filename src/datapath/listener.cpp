@@ -67,13 +67,23 @@ void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener,
         b.lookup_brief(maps.own_addresses, frame.address, next).release();
     }
     const auto proxy = std::ranges::find(plan.proxies, listener.proxy, &model::PlanProxy::id);
-    frame.route(&model::RouteKey4::proxy) = listener.proxy;
+    if (has_source_routes(plan)) frame.route(&model::RouteKey4::proxy) = listener.proxy;
     frame.group() = proxy->default_group;
     b.jump(matched);
     b.bind(next);
 }
 
 } // namespace
+
+bool listens(const model::Plan& plan, model::Protocol protocol)
+{
+    return std::ranges::any_of(plan.listeners, [&](const auto& each) { return each.protocol == protocol; });
+}
+
+bool has_source_routes(const model::Plan& plan)
+{
+    return std::ranges::any_of(plan.proxies, &model::PlanProxy::has_routes);
+}
 
 bool compares_interfaces(const model::Plan& plan)
 {
