@@ -94,7 +94,13 @@ template <class L4> void translate(const Ingress& in, XdpPacket& packet)
                 opening = b.label("opening");
     auto bytes = [&] { return b.let<u64>("bytes", b.let_host("bytes", headers.ip(&Ipv4::total_length))); };
     find_flow(b, in.maps, in.frame, flow, missing);
-    b.jump_if(flow(&Flow4::direction) == model::Direction::reply, in.ways.to(Reason::reply));
+    b.if_(flow(&Flow4::direction) == model::Direction::reply, [&] {
+        // A reply goes where it says. Else this is the memory of an entry that another CPU has just taken
+        // out, with another entry in it.
+        auto client = b.let<be32>("client", flow(&Flow4::daddr));
+        b.jump_if(headers.ip(&Ipv4::daddr) == client, in.ways.to(Reason::reply));
+        b.jump(missing);
+    });
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), opening);
     b.bind(known);

@@ -53,6 +53,13 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
     for (const auto& text : options.own_addresses) own.push_back({.address = *IpAddress::parse(text)});
     must(tables_.set_own_addresses(own, plan_.loopback_interface));
     kernel::Resolver resolver = tables_.resolver();
+    if (options.slots_per_cpu) {
+        bpf::MapSpec slots = maps.slots;
+        slots.type = bpf::MapType::percpu_array;
+        slots.flags = 0;
+        own_slots_ = must(kernel::Map::create(slots));
+        resolver.maps["slots"] = own_slots_.fd();
+    }
     u32 elsewhere = 1000;
     for (const auto& name : plan_.egress_interfaces)
         resolver.values[datapath::ifindex_symbol(name)] =

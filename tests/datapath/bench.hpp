@@ -40,6 +40,8 @@ struct BenchOptions {
     std::string arrives_on = "eth0";
     std::vector<std::string> own_addresses = {"192.0.2.1", "192.0.2.2"};
     KernelFeatures kernel = {}; ///< all false: what every kernel has
+    /// Empty slots that are a CPU's own, so that two CPUs can be made to choose differently at one moment.
+    bool slots_per_cpu = false;
 };
 
 class Bench {
@@ -51,7 +53,10 @@ public:
     const kernel::Program& ingress() const { return ingress_; }
     const kernel::Program& egress() const { return egress_; }
     const model::Plan& plan() const { return plan_; }
-    const kernel::Map& map(const std::string& name) const { return tables_[name]; }
+    const kernel::Map& map(const std::string& name) const
+    {
+        return name == "slots" && own_slots_ ? own_slots_ : tables_[name];
+    }
 
     /// How often each reason was counted; those never counted are left out. Translated packets are counted by
     /// target.
@@ -65,6 +70,7 @@ private:
 
     model::Plan plan_ = {};
     runtime::Tables tables_ = {};
+    kernel::Map own_slots_ = {};
     kernel::Program ingress_ = {}, egress_ = {};
 };
 
