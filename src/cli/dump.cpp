@@ -1,7 +1,7 @@
 #include <spdlog/fmt/fmt.h>
 
+#include <array>
 #include <boost/json.hpp>
-#include <cstdio>
 
 #include "cli/commands.hpp"
 #include "cli/programs.hpp"
@@ -74,7 +74,11 @@ json::object to_json(const Program& program)
 
 void print_raw(const Program& program)
 {
-    std::fwrite(program.code.data(), sizeof(bpf::RawInsn), program.code.size(), stdout);
+    for (const auto& insn : program.code) {
+        std::array<char, sizeof insn> bytes{};
+        __builtin_memcpy(bytes.data(), &insn, sizeof insn);
+        fmt::print("{}", std::string_view(bytes.data(), bytes.size()));
+    }
 }
 
 } // namespace

@@ -1,7 +1,12 @@
 #include "cli/options.hpp"
 
+#include "model/config_rules.hpp"
+#include "model/json_text.hpp"
+
 #include <array>
 #include <boost/program_options.hpp>
+#include <charconv>
+#include <limits>
 #include <sstream>
 
 namespace lb::cli {
@@ -46,6 +51,16 @@ Result<T> one_of(const std::string& flag, const std::string& value,
     return fail(ErrorKind::usage, flag + " " + value + ": expected one of " + expected);
 }
 
+// Decimal digits alone: Boost's own reading of numbers takes signs, and -4294967216 as 80.
+std::optional<u32> whole_number(const std::string& text, u32 max)
+{
+    u32 number = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, number);
+    if (error != std::errc{} || end != last || number > max) return std::nullopt;
+    return number;
+}
+
 po::options_description describe()
 {
     po::options_description all{std::string(usage)};
@@ -53,14 +68,15 @@ po::options_description describe()
     add("config,c", po::value<std::string>(), "configuration file (default: lb.json where there is one)");
     add("interface,i", po::value<std::vector<std::string>>()->composing(),
         "interface to listen on; repeatable");
-    add("port,p", po::value<u32>(), "port to listen on (default 80)");
+    add("port,p", po::value<std::string>(), "port to listen on (default 80)");
     add("target,t", po::value<std::string>(), "where connections go (default 127.0.0.1:8080)");
     add("stats,s", "connection statistics; with verify: the verifier's figures");
     add("verbose,v", "log at level debug");
     add("format", po::value<std::string>()->default_value("text"), "of dump: text, hex, raw, c, json");
     add("program", po::value<std::string>(), "only ingress or egress");
     add("kernel", po::value<std::string>(), "of dump: generate for this kernel version");
-    add("log-level", po::value<u32>()->default_value(0), "of verify: 1 or 2 prints the kernel's log");
+    add("log-level", po::value<std::string>()->default_value("0"),
+        "of verify: 1 or 2 prints the kernel's log");
     add("broken", po::value<std::string>(),
         "of verify: a program that must be rejected: packet, null, value");
     add("host", "of check: can this machine run it? Reads interfaces, routes and settings, changes nothing");
@@ -75,11 +91,10 @@ Result<void> read_overrides(const po::variables_map& given, model::Overrides& ov
     if (given.contains("interface")) overrides.interfaces = given["interface"].as<std::vector<std::string>>();
     overrides.stats = given.contains("stats");
     if (given.contains("port")) {
-        const u32 port = given["port"].as<u32>();
-        const auto fitting = narrow<u16>(port);
-        if (!fitting || *fitting == 0)
-            return fail(ErrorKind::usage, "-p " + std::to_string(port) + ": expected a port, 1..65535");
-        overrides.port = fitting;
+        const auto& text = given["port"].as<std::string>();
+        const auto port = whole_number(text, std::numeric_limits<u16>::max());
+        if (!port || *port == 0) return fail(ErrorKind::usage, "-p " + text + ": expected a port, 1..65535");
+        overrides.port = narrow<u16>(*port);
     }
     if (given.contains("target")) {
         const auto& text = given["target"].as<std::string>();
@@ -107,11 +122,14 @@ Result<void> read_command_options(const po::variables_map& given, Options& optio
     }
     if (given.contains("kernel")) options.kernel = given["kernel"].as<std::string>();
     if (given.contains("broken")) options.broken = given["broken"].as<std::string>();
-    options.log_level = given["log-level"].as<u32>();
-    if (options.log_level > 2)
-        return fail(ErrorKind::usage,
-                    "--log-level " + std::to_string(options.log_level) + ": expected 0, 1 or 2");
+    const auto& level = given["log-level"].as<std::string>();
+    const auto log_level = whole_number(level, 2);
+    if (!log_level) return fail(ErrorKind::usage, "--log-level " + level + ": expected 0, 1 or 2");
+    options.log_level = *log_level;
     options.instance = given["instance"].as<std::string>();
+    // It names folders that are removed.
+    if (const std::string problem = model::instance_problem(options.instance); !problem.empty())
+        return fail(ErrorKind::usage, "--instance " + model::quoted(options.instance) + ": " + problem);
     return {};
 }
 
@@ -164,7 +182,12 @@ Result<Options> parse_options(int argc, const char* const* argv)
         const std::vector<std::string> words(argv + first, argv + argc);
         // No guessing: a flag is what it says in full, and a stray word is an error, not a value.
         const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
-        po::store(po::command_line_parser(words).options(described).style(style).positional({}).run(), given);
+        const auto parsed = po::command_line_parser(words).options(described).style(style).run();
+        for (const auto& option : parsed.options)
+            if (option.position_key >= 0)
+                return fail(ErrorKind::usage, "unexpected '" + option.value.front() +
+                                                  "': the command comes first, then flags; see lb --help");
+        po::store(parsed, given);
     } catch (const po::error& error) {
         return fail(ErrorKind::usage, std::string(error.what()) + "; see lb --help");
     }
@@ -180,6 +203,8 @@ Result<Options> parse_options(int argc, const char* const* argv)
     options.stats = given.contains("stats");
     options.host = given.contains("host");
     if (auto read = read_overrides(given, options.overrides); !read) return std::unexpected(read.error());
+    // There it asks for the verifier's figures, not for another program.
+    if (options.command == Command::verify) options.overrides.stats = false;
     if (auto read = read_command_options(given, options); !read) return std::unexpected(read.error());
     return options;
 }

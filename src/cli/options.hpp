@@ -23,7 +23,7 @@ struct Options {
     Which program = Which::both;
     std::optional<std::string> kernel = {}; ///< --kernel: generate for that version
     u32 log_level = 0;                      ///< lb verify
-    bool stats = false;                     ///< lb verify: print only the verifier's figures
+    bool stats = false;                     ///< lb verify: print the verifier's figures too
     std::optional<std::string> broken =
         {};                           ///< lb verify --broken: a program that must be rejected, for the tests
     std::string instance = "default"; ///< lb detach

@@ -75,8 +75,9 @@ Result<Scratch> make_scratch(const model::Plan& plan, const datapath::Maps& maps
     return scratch;
 }
 
-void print_stats(const bpf::Program& program, const kernel::Program& loaded)
+void print_accepted(const bpf::Program& program, const kernel::Program& loaded, bool figures)
 {
+    if (!figures) return fmt::print("{}: accepted; {} slots\n", program.name, program.code.size());
     const auto stats = kernel::parse_verifier_stats(loaded.log());
     const auto info = loaded.info();
     fmt::print("{}: accepted; {} slots", program.name, program.code.size());
@@ -124,7 +125,7 @@ Result<void> verify(const Options& options)
             return std::unexpected(std::move(error));
         }
         if (options.log_level > 0) fmt::print("{}\n", loaded->log());
-        print_stats(program, *loaded);
+        print_accepted(program, *loaded, options.stats);
     }
     return {};
 }
