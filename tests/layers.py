@@ -42,10 +42,14 @@ def main():
                 continue
             seen.add(own)
             for number, line in enumerate(file.read_text().splitlines(), 1):
-                named = re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line)
-                other = layer_of(named[1]) if named else None
+                named = re.match(r'\s*#\s*include\s*([<"])([^>"]+)[>"]', line)
+                other = layer_of(named[2]) if named else None
+                if named and named[1] == '"' and other is None:
+                    faults.append(f"{folder}/{inner}:{number}: {named[2]} does not begin with its layer")
+                if folder == "include" and other and not named[2].startswith("lb/"):
+                    faults.append(f"{folder}/{inner}:{number}: {named[2]} is not installed")
                 if other and other != own and other not in LAYERS[own]:
-                    faults.append(f"{folder}/{inner}:{number}: {own} may not include {other} ({named[1]})")
+                    faults.append(f"{folder}/{inner}:{number}: {own} may not include {other} ({named[2]})")
     faults += [f"no file of layer {layer} was found" for layer in LAYERS if layer not in seen]
     print("\n".join(faults))
     sys.exit(1 if faults else 0)

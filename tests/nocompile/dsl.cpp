@@ -39,6 +39,7 @@ const Map<Key, Row> holes("holes", MapType::hash, 8);
     auto narrow = b.let<u8>("narrow", u8{0});
     auto address = b.let<be32>("address", ip(&wire::Ipv4::daddr));
     auto with_sign = b.let<i64>("signed", -1);
+    auto narrow_sign = b.let<i8>("narrow signed", i8{-1});
 
 #ifdef WRONG_HOST_ORDER_COMPARE
     b.jump_if(ethernet(&wire::Ethernet::type) == u16{0x0800}, out);
@@ -99,6 +100,66 @@ const Map<Key, Row> holes("holes", MapType::hash, 8);
     narrow = Operand<u8>(wide);
 #else
     wide = Operand<u64>(narrow);
+#endif
+#ifdef WRONG_NARROWING_AT_THE_BEGINNING
+    b.let<u16>("port", wide);
+#else
+    b.let<u64>("port", narrow);
+#endif
+#ifdef WRONG_NARROWING_STORE
+    key(&Key::zero) = wide;
+#else
+    row(&Row::count) = wide;
+#endif
+#ifdef WRONG_SIGN_LOST_IN_WIDENING
+    wide += narrow_sign;
+#else
+    wide += narrow;
+#endif
+#ifdef WRONG_ORDER_OF_NARROW_SIGNED
+    b.jump_if(narrow_sign < i8{0}, out);
+#else
+    b.jump_if(narrow_sign == i8{0}, out);
+#endif
+#ifdef WRONG_SHIFT_OF_NARROW_SIGNED
+    narrow_sign >>= 1;
+#else
+    with_sign >>= 1;
+#endif
+#ifdef WRONG_SHIFT_LEFT_OF_EIGHT_BITS
+    narrow <<= 1;
+#else
+    narrow >>= 1;
+#endif
+#ifdef WRONG_SHIFT_OF_NETWORK_ORDER
+    address >>= be32{1};
+#else
+    address ^= be32{1};
+#endif
+#ifdef WRONG_MASK_OF_ANOTHER_ORDER
+    b.jump_if(ip(&wire::Ipv4::fragment).has(u16{0x3fff}), out);
+#else
+    b.jump_if(ip(&wire::Ipv4::fragment).has(be16{0x3fff}), out);
+#endif
+#ifdef WRONG_CONVERSION_OF_HOST_ORDER
+    b.let_host("number", row(&Row::number));
+#else
+    b.let_host("port", row(&Row::port));
+#endif
+#ifdef WRONG_CONVERSION_OF_NETWORK_ORDER
+    b.to_network16(std::move(address));
+#else
+    b.to_network16(std::move(narrow));
+#endif
+#ifdef WRONG_NUMBER_AS_KEY
+    b.lookup(holes, u32{7}, out);
+#else
+    b.lookup(holes, key, out);
+#endif
+#ifdef WRONG_SECOND_OWNER
+    [[maybe_unused]] const auto second = other;
+#else
+    [[maybe_unused]] const auto second = std::move(other);
 #endif
 #ifdef WRONG_SIGNED_DIVISION
     with_sign /= 2;
