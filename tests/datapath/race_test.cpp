@@ -1,16 +1,11 @@
 // Two CPUs at once on what belongs together: the two entries of a connection stay a pair, whatever comes
 // between.
-#include <sched.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <functional>
-#include <set>
-#include <thread>
+#include <chrono>
 
 #include "bench.hpp"
 #include "model/flow_state.hpp"
 #include "runtime/collector.hpp"
+#include "two_cpus.hpp"
 
 using namespace lb;
 using namespace lb::test;
@@ -26,32 +21,6 @@ using model::Reason;
 namespace {
 
 const u32 client = ip("198.51.100.7"), vip = ip("192.0.2.1"), target_ip = ip("10.0.0.1");
-
-// Runs `work(cpu, round)` on CPU 0 and on CPU 1, both let go at once in each round. False from either ends
-// it.
-bool on_two_cpus(u32 rounds, const std::function<bool(u32 cpu, u32 round)>& work)
-{
-    if (::sysconf(_SC_NPROCESSORS_ONLN) < 2) WARN("one CPU only: nothing happens at once here");
-    std::array<std::atomic<u32>, 2> arrived{};
-    std::atomic<bool> good = true;
-    const auto run = [&](u32 cpu) {
-        cpu_set_t set;
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-        ::sched_setaffinity(0, sizeof set, &set);
-        for (u32 round = 0; round < rounds && good; ++round) {
-            arrived[cpu].store(round + 1);
-            for (u32 spins = 1; arrived[1 - cpu].load() <= round && good; ++spins)
-                if (spins % 65536 == 0) ::sched_yield(); // the other one does not have its CPU now
-            if (good && !work(cpu, round)) good = false;
-        }
-    };
-    std::jthread first([&] { run(0); });
-    std::jthread second([&] { run(1); });
-    first.join();
-    second.join();
-    return good;
-}
 
 std::string vips(u32 count, const std::string& settings)
 {
