@@ -80,8 +80,8 @@ TEST_CASE("listeners are ordered by port, protocol, and then given before own be
                    {.port = 443, .address = "192.0.2.1", .protocol = "udp"},
                    {.port = 80, .address = "any", .protocol = "udp"},
                    {.port = 80, .address = "any", .protocol = "tcp"}}) ==
-          Lines{"6 tcp 80 any", "5 udp 80 any", "3 tcp 443 9.0.0.200", "2 tcp 443 203.0.113.1", "1 tcp 443 own",
-                "0 tcp 443 any", "4 udp 443 192.0.2.1"});
+          Lines{"6 tcp 80 any", "5 udp 80 any", "3 tcp 443 9.0.0.200", "2 tcp 443 203.0.113.1",
+                "1 tcp 443 own", "0 tcp 443 any", "4 udp 443 192.0.2.1"});
 }
 
 TEST_CASE("a listener on every interface of the plan compares none, another names its own, sorted", "[plan]")
