@@ -61,7 +61,7 @@ TEST_CASE("requests and answers of a connection are translated, whatever their p
 TEST_CASE("every combination of TCP flags is translated, or let go as a stray reset", "[datapath]")
 {
     Judge judge = simple();
-    for (unsigned flags = 0; flags < 64; ++flags) {
+    for (unsigned flags = 0; flags < 256; ++flags) {
         const u16 port = static_cast<u16>(5000 + flags);
         const Tcp tcp{.sport = port, .flags = static_cast<u8>(flags), .options = pattern(12)};
         judge.in(build(request(tcp)));

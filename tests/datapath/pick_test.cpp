@@ -76,6 +76,28 @@ TEST_CASE("the longest source prefix of the packet's own proxy chooses, at every
     CHECK(judge.model().connections() == 2 * clients.size());
 }
 
+TEST_CASE("a route of length 0 takes every source that no longer prefix takes", "[datapath]")
+{
+    ModelFacts facts;
+    facts.listeners = {{.protocol = 17, .address = ip("192.0.2.1")}};
+    facts.proxies = {
+        {.group = {{ip("10.8.0.1"), 8080}},
+         .routes = {{.network = 0, .length = 0, .group = {{ip("10.8.0.2"), 8080}}},
+                    {.network = ip("198.51.100.7"), .length = 32, .group = {{ip("10.8.0.3"), 8080}}}}}};
+    Judge judge(
+        config_text({{.listen = R"("address": "192.0.2.1", "protocol": "udp")",
+                      .target = target("10.8.0.1"),
+                      .more = R"("source-routes": [{"source": "0.0.0.0/0", "target": )" + target("10.8.0.2") +
+                              R"(}, {"source": "198.51.100.7", "target": )" + target("10.8.0.3") + "}]"}}),
+        facts);
+    for (const char* from : {"0.0.0.1", "127.255.255.255", "128.0.0.0", "198.51.100.6", "198.51.100.7",
+                             "198.51.100.8", "255.255.255.254"}) {
+        judge.in(build(datagram(ip(from), 1)));
+        CHECK(judge.last() == Reason::forwarded);
+    }
+    CHECK(judge.bench().counters(0).connections == 0); // the default target's
+}
+
 TEST_CASE("twenty thousand connections are shared by weight, and weight 0 gets none", "[datapath]")
 {
     const std::vector<u32> weights{50, 30, 15, 5, 0};
