@@ -29,9 +29,9 @@ std::string many(std::size_t count)
 
 std::vector<u32> weights_of(const std::string& text)
 {
+    const Config config = accepted(text);
     std::vector<u32> weights;
-    for (const TargetConfig& target : accepted(text).proxies[0].default_targets)
-        weights.push_back(target.weight);
+    for (const TargetConfig& target : config.proxies[0].default_targets) weights.push_back(target.weight);
     return weights;
 }
 
