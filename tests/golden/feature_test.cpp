@@ -228,7 +228,7 @@ TEST_CASE("replies do not know of listeners: the program for them is the same fo
           base.egress.code);
 }
 
-TEST_CASE("a kernel's features change what is loaded, not what a small program does", "[feature]")
+TEST_CASE("a kernel's features decide what is loaded, and what the programs may call", "[feature]")
 {
     const Programs newest = generate(text_of({{}}), "6.18"), oldest = generate(text_of({{}}), "5.15");
     CHECK(newest.ingress.frags);
