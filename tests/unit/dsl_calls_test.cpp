@@ -91,6 +91,11 @@ TEST_CASE("an argument that an earlier one has overwritten is an error, whatever
         b.emit(mov64(r2, fp));
         line = __LINE__, b.call(Helper::redirect, {1, 2, View<u64>(b, r2, -8)});
     });
+    // The sum is made in the register itself.
+    check(Errc::argument_clobbered, "argument 2 lives in r1, which an earlier argument has overwritten",
+          [](Dsl& b, u32& line) {
+              line = __LINE__, b.call(Helper::redirect, {View<u64>(b, r1, 8), r1});
+          });
     check(Errc::argument_clobbered, message, [](Dsl& b, u32& line) {
         b.release_context();
         Var<u64> x(b, b.take(r2, "x"));

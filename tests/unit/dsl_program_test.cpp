@@ -50,6 +50,15 @@ TEST_CASE("a goto to the next instruction is dropped, and so is one that goes ov
               b.bind(after);
               b.emit(mov64(r5, i64{1}));
           }) == "r5 = 1\n");
+    CHECK(emitted([](Dsl& b) { // both are reached
+              const Label next = b.label("next"), after = b.label("after");
+              b.jump_if(is_zero, next);
+              b.jump(after);
+              b.bind(next);
+              b.jump(after);
+              b.bind(after);
+              b.emit(mov64(r5, i64{1}));
+          }) == "if r1 == 0x0 goto pc+0\nr5 = 1\n");
     CHECK(emitted([](Dsl& b) { b.if_(is_zero, [&] { b.emit(mov64(r5, i64{1})); }).else_([] {}); }) ==
           "if r1 != 0x0 goto pc+1\nr5 = 1\n");
 }
