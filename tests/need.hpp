@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 namespace lb::test {
@@ -28,6 +29,17 @@ inline void need_bpf()
     const int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "need_bpf", 4, 4, 1, nullptr);
     if (map < 0) skip("needs the right to call bpf(2)");
     close(map);
+}
+
+/// A kernel of this version; `what` has come with it.
+inline void need_kernel(unsigned major, unsigned minor, const std::string& what)
+{
+    utsname host{};
+    unsigned has_major = 0, has_minor = 0;
+    uname(&host);
+    std::sscanf(host.release, "%u.%u", &has_major, &has_minor);
+    if (has_major > major || (has_major == major && has_minor >= minor)) return;
+    skip("needs Linux " + std::to_string(major) + "." + std::to_string(minor) + ", which has " + what);
 }
 
 } // namespace lb::test

@@ -1,10 +1,8 @@
 #include "isa_kernel.hpp"
 
 #include <bpf/btf.h>
-#include <cstdio>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 
 #include "need.hpp"
 
@@ -17,12 +15,7 @@ constexpr u32 map_flag_mmapable = 1u << 10u;
 
 const bool ready = [] {
     lb::test::need_bpf();
-    utsname host{};
-    unsigned major = 0, minor = 0;
-    uname(&host);
-    std::sscanf(host.release, "%u.%u", &major, &minor);
-    if (major < 6 || (major == 6 && minor < 15))
-        lb::test::skip("needs Linux 6.15, which has every instruction");
+    lb::test::need_kernel(6, 15, "every instruction");
     return true;
 }();
 

@@ -1,34 +1,20 @@
 // Loads, stores, atomics, ld_imm64 and calls as the kernel runs them, each result against a literal value.
 #include "isa_kernel.hpp"
 
+#include "../isa_cases.hpp"
+
 #include <bpf/btf.h>
 #include <fstream>
 #include <sys/mman.h>
 
 using namespace lb;
 using namespace lb::bpf;
+using namespace lb::bpf::cases;
 using namespace lb::bpf::test;
 
 namespace {
 
 constexpr u64 value = 0x91a2b3c4d5e6f788;
-
-/// What r0 and the memory at fp-8 hold after one instruction on memory that holds `memory`, with r2 =
-/// `operand`.
-struct AtomicCase {
-    Atomic op = Atomic::add;
-    u64 memory = 0;
-    u64 operand = 0;
-    u64 after64 = 0;
-    u64 after32 = 0; ///< little-endian: the lower half changes
-};
-const AtomicCase atomic_cases[] = {
-    {Atomic::add, 0xfffffffff, 1, 0x1000000000, 0xf00000000},
-    {Atomic::or_, 0xf0f0f0f0f0, 0x0f0000000f, 0xfff0f0f0ff, 0xf0f0f0f0ff},
-    {Atomic::and_, 0xf0f0f0f0f0, 0xf0000000ff, 0xf0000000f0, 0xf0000000f0},
-    {Atomic::xor_, 0xf0f0f0f0f0, 0xf0000000ff, 0xf0f0f00f, 0xf0f0f0f00f},
-    {Atomic::xchg, 0x1111111122222222, 0x3333333344444444, 0x3333333344444444, 0x1111111144444444},
-};
 
 Context atomically(Atomic op, Width width, u64 memory, u64 operand)
 {

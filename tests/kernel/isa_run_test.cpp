@@ -2,86 +2,16 @@
 // program in its context, so that the instruction itself is what computes.
 #include "isa_kernel.hpp"
 
+#include "../isa_cases.hpp"
+
 #include <bit>
 
 using namespace lb;
 using namespace lb::bpf;
+using namespace lb::bpf::cases;
 using namespace lb::bpf::test;
 
 namespace {
-
-struct AluCase {
-    Alu op = Alu::add;
-    u64 a = 0;
-    i32 b = 0;
-    u64 in64 = 0;
-    u64 in32 = 0;
-};
-
-// clang-format off
-const AluCase alu_cases[] = {
-    {Alu::add, 0xfedcba9876543210, -1, 0xfedcba987654320f, 0x7654320f},
-    {Alu::add, 0xffffffff, 1, 0x100000000, 0x0},
-    {Alu::sub, 0x5, 7, 0xfffffffffffffffe, 0xfffffffe},
-    {Alu::sub, 0xfedcba9876543210, -305419896, 0xfedcba9888888888, 0x88888888},
-    {Alu::mul, 0xfedcba9876543210, 3, 0xfc962fc962fc9630, 0x62fc9630},
-    {Alu::mul, 0x80000001, -2, 0xfffffffefffffffe, 0xfffffffe},
-    {Alu::div, 0xfedcba9876543210, 7, 0x2468acf13579be02, 0x10e774dd},
-    {Alu::div, 0xfedcba9876543210, -7, 0x0, 0x0},
-    {Alu::mod, 0xfedcba9876543210, 1000, 0x2d0, 0x148},
-    {Alu::mod, 0xfedcba9876543210, -7, 0xfedcba9876543210, 0x76543210},
-    {Alu::or_, 0xfedcba9876543210, 3855, 0xfedcba9876543f1f, 0x76543f1f},
-    {Alu::or_, 0xfedcba9876543210, -256, 0xffffffffffffff10, 0xffffff10},
-    {Alu::and_, 0xfedcba9876543210, -256, 0xfedcba9876543200, 0x76543200},
-    {Alu::and_, 0xfedcba9876543210, 2147483647, 0x76543210, 0x76543210},
-    {Alu::xor_, 0xfedcba9876543210, -1, 0x0123456789abcdef, 0x89abcdef},
-    {Alu::lsh, 0xfedcba9876543210, 4, 0xedcba98765432100, 0x65432100},
-    {Alu::lsh, 0xfedcba9876543210, 31, 0x3b2a190800000000, 0x0},
-    {Alu::rsh, 0xfedcba9876543210, 4, 0x0fedcba987654321, 0x07654321},
-    {Alu::rsh, 0xfedcba9876543210, 31, 0x1fdb97530, 0x0},
-    {Alu::arsh, 0xfedcba9876543210, 4, 0xffedcba987654321, 0x07654321},
-    {Alu::arsh, 0x80000000, 31, 0x1, 0xffffffff},
-    {Alu::mov, 0xfedcba9876543210, -5, 0xfffffffffffffffb, 0xfffffffb},
-    {Alu::mov, 0xfedcba9876543210, 5, 0x5, 0x5},
-};
-
-const AluCase signed_cases[] = {
-    {Alu::div, 0xffffffffffffff9c, 7, 0xfffffffffffffff2, 0xfffffff2},   // -100 / 7 = -14
-    {Alu::div, 0x64, -7, 0xfffffffffffffff2, 0xfffffff2},                // 100 / -7 = -14
-    {Alu::div, 0xffffffffffffff9c, -7, 0xe, 0xe},                        // -100 / -7 = 14
-    {Alu::mod, 0xffffffffffffff9c, 7, 0xfffffffffffffffe, 0xfffffffe},   // -100 % 7 = -2
-    {Alu::mod, 0x64, -7, 0x2, 0x2},                                      // 100 % -7 = 2
-    {Alu::div, 0x7fffffff80000000, 3, 0x2aaaaaaa80000000, 0xd5555556},
-    {Alu::mod, 0x7fffffff80000001, 10, 0x1, 0xfffffff9},
-};
-
-struct Pair {
-    u64 a = 0;
-    i32 b = 0;
-};
-/// The two sides of a comparison; the columns of the table below.
-constexpr u64 minus_one = ~u64{0};
-const Pair pairs[] = {{5, 5}, {4, 5}, {6, 5}, {8, 5}, {minus_one, 1}, {1, -1}, {0x100000005, 5}, {0xffffffff, -1}};
-
-struct JumpCase {
-    Jmp op = Jmp::eq;
-    const char* in64 = ""; ///< per pair: T for taken
-    const char* in32 = "";
-};
-const JumpCase jump_cases[] = {
-    {Jmp::eq,  "T.......", "T.....TT"},
-    {Jmp::ne,  ".TTTTTTT", ".TTTTT.."},
-    {Jmp::gt,  "..TTT.T.", "..TTT..."},
-    {Jmp::ge,  "T.TTT.T.", "T.TTT.TT"},
-    {Jmp::lt,  ".T...T.T", ".T...T.."},
-    {Jmp::le,  "TT...T.T", "TT...TTT"},
-    {Jmp::set, "TTT.TTTT", "TTT.TTTT"},
-    {Jmp::sgt, "..TT.TTT", "..TT.T.."},
-    {Jmp::sge, "T.TT.TTT", "T.TT.TTT"},
-    {Jmp::slt, ".T..T...", ".T..T..."},
-    {Jmp::sle, "TT..T...", "TT..T.TT"},
-};
-// clang-format on
 
 u64 result_of(const Insn& insn, u64 a, i64 b)
 {
@@ -113,10 +43,22 @@ TEST_CASE("arithmetic gives the expected result, 64 and 32 bits, register and im
 
 TEST_CASE("division by a register that holds 0 gives 0, the remainder the dividend", "[kernel][asm]")
 {
-    CHECK(result_of(alu64(Alu::div, r1, r2), 77, 0) == 0);
-    CHECK(result_of(alu64(Alu::mod, r1, r2), 77, 0) == 77);
-    CHECK(result_of(sdiv64(Alu::div, r1, r2), 77, 0) == 0);
-    CHECK(result_of(sdiv64(Alu::mod, r1, r2), 77, 0) == 77);
+    constexpr u64 a = 0xfedcba9876543210;
+    for (const auto& [op, in64, in32] : zero_cases) {
+        CHECK(result_of(alu64(op, r1, r2), a, 0) == in64);
+        CHECK(result_of(alu32(op, r1, r2), a, 0) == in32);
+        CHECK(result_of(sdiv64(op, r1, r2), a, 0) == in64);
+        CHECK(result_of(sdiv32(op, r1, r2), a, 0) == in32);
+    }
+}
+
+TEST_CASE("of a distance in a register only as many bits count as the width has", "[kernel][asm]")
+{
+    for (const auto& [op, distance, in64, in32] : shift_cases) {
+        INFO("distance " << distance);
+        CHECK(result_of(alu64(op, r1, r2), 0xfedcba9876543210, static_cast<i64>(distance)) == in64);
+        CHECK(result_of(alu32(op, r1, r2), 0xfedcba9876543210, static_cast<i64>(distance)) == in32);
+    }
 }
 
 TEST_CASE("signed division rounds toward zero, the remainder has the dividend's sign", "[kernel][asm]")
