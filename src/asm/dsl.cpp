@@ -48,68 +48,6 @@ void Dsl::call_with(Helper helper, std::initializer_list<Argument> arguments, Lo
         if (argument.read_) reads_stack(*argument.read_);
 }
 
-PacketBounds::PacketBounds(Dsl& b, Loc loc)
-    : b_(b),
-      data_(b.take(Pool::saved, "data", loc)),
-      end_(b.take(Pool::saved, "data_end", loc))
-{}
-
-void PacketBounds::load(Reg ctx, u32 data_off, u32 end_off, Loc loc)
-{
-    b_.emit(bpf::load(Width::w32, data_.reg(), ctx, b_.off16(data_off, loc)), loc);
-    b_.emit(bpf::load(Width::w32, end_.reg(), ctx, b_.off16(end_off, loc)), loc);
-}
-
-void PacketBounds::check(u32 bytes, Label too_short, Loc loc)
-{
-    const Hold bound = b_.take(Pool::scratch, "bound", loc);
-    b_.emit(mov64(bound.reg(), data_.reg()), loc);
-    b_.emit(alu64(Alu::add, bound.reg(), i64{bytes}), loc);
-    b_.jump_if({.op = Jmp::gt, .w32 = false, .left = bound.reg(), .right = end_.reg()}, too_short, loc);
-}
-
-Var<u64> PacketBounds::length(std::string_view name, Loc loc)
-{
-    Var<u64> result(b_, b_.take(Pool::scratch, name, loc));
-    b_.emit(mov64(result.reg(), end_.reg()), loc);
-    b_.emit(alu64(Alu::sub, result.reg(), data_.reg()), loc);
-    return result;
-}
-
-XdpPacket::XdpPacket(Dsl& b, Loc loc) : PacketBounds(b, loc)
-{
-    if (b.type() != ProgramType::xdp)
-        b.fail(Errc::not_this_program, "XdpPacket in a program that is not XDP", loc);
-    load(r1, offset_of(&XdpMd::data), offset_of(&XdpMd::data_end), loc);
-    b.release_context();
-}
-
-SkbPacket::SkbPacket(Dsl& b, Loc loc)
-    : PacketBounds(b, loc),
-      ctx_(b.in(b.take(Pool::saved, "ctx", loc), SkBuff{}))
-{
-    if (b.type() != ProgramType::sched_cls)
-        b.fail(Errc::not_this_program, "SkbPacket in a program that is not TC", loc);
-    b.emit(mov64(ctx_.base(), r1), loc);
-    load(ctx_.base(), offset_of(&SkBuff::data), offset_of(&SkBuff::data_end), loc);
-    b.release_context();
-}
-
-void SkbPacket::pull(u32 bytes, Loc loc)
-{
-    const Label linear = b_.label("linear", loc);
-    {
-        const Hold bound = b_.take(Pool::scratch, "bound", loc);
-        b_.emit(mov64(bound.reg(), data_.reg()), loc);
-        b_.emit(alu64(Alu::add, bound.reg(), i64{bytes}), loc);
-        b_.jump_if({.op = Jmp::le, .w32 = false, .left = bound.reg(), .right = end_.reg()}, linear, loc);
-    }
-    // A packet shorter than that makes the helper fail and stays as it is: the claim that follows decides.
-    b_.call(Helper::skb_pull_data, {ctx_, bytes}, loc);
-    load(ctx_.base(), offset_of(&SkBuff::data), offset_of(&SkBuff::data_end), loc);
-    b_.bind(linear, loc);
-}
-
 Label Exits::to(u32 reason, std::string_view name, i32 verdict, Loc loc)
 {
     for (const Way& way : ways_) {

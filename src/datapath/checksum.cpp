@@ -19,7 +19,22 @@ void fold_once(Dsl& b, Var<u64>& sum)
 
 void fold_sum(Dsl& b, Var<u64>& sum)
 {
-    for (int fold = 0; fold < 3; ++fold) fold_once(b, sum); // 35 bits -> 20 -> 17 -> 16
+    for (int fold = 0; fold < 3; ++fold) fold_once(b, sum); // 36 bits -> 20 or 21 -> 17 -> 16
+}
+
+void add_change_of_word(Dsl& b, Var<u64>& sum, const Field<be64>& from, const Field<be64>& to, Loc loc)
+{
+    for (const bool old : {true, false}) {
+        auto word = b.let_bits<u64>("word", old ? from : to, loc);
+        if (old) word ^= ~u64{0};
+        auto half = b.let<u64>("half", word, loc);
+        half >>= 32;
+        sum += half.value(loc);
+        half = word.value(loc);
+        half <<= 32;
+        half >>= 32;
+        sum += half.value(loc);
+    }
 }
 
 void apply_delta(Dsl& b, const Field<be16>& check, const Field<u16>& delta, bool zero_is_none)

@@ -12,9 +12,7 @@
 namespace lb::datapath {
 
 using namespace bpf;
-using model::Flow4;
 using model::Reason;
-using wire::Ethernet;
 using wire::Ipv4;
 
 namespace {
@@ -22,6 +20,9 @@ namespace {
 // Flags of bpf_l4_csum_replace; a size of 0 in the low bits says that `to` is a difference.
 constexpr u64 pseudo_header = 1u << 4;
 constexpr u64 zero_is_none = 1u << 5;
+
+/// All headers that a packet may have up to L4: made linear where they are not.
+constexpr u32 headers_bytes = 256;
 
 // Ways out that a packet from 127/8 must not take: a stop before each asks for its source.
 class GuardedWays {
@@ -58,30 +59,33 @@ struct Egress {
     const model::Plan& plan;
     const Maps& maps;
     Ways& ways;
-    GuardedWays& guarded; ///< for packets that are IPv4
-    const Frame& frame;
+    const Parser& parser;
+    SkbPacket& packet;
+    const StackVar<u64>& checksum_offset; ///< of the L4 checksum, from the frame's start
 };
 
 /// Emits the L4 checksum's change through the kernel's helper, which knows when only the pseudo-header has
 /// been summed so far (CHECKSUM_PARTIAL): then addresses count and ports do not. Two calls, because one
 /// cannot say both.
-template <class L4> void change_l4_checksum(const Egress& out, SkbPacket& packet, const View<Flow4>& flow)
+template <class F, class L4> void change_l4_checksum(const Egress& out, const View<typename F::Flow>& flow)
 {
     Dsl& b = out.b;
     constexpr u64 flags = std::is_same_v<L4, wire::Udp> ? zero_is_none : 0;
-    const u32 at = sizeof(Ethernet) + sizeof(Ipv4) + offset_of(&L4::checksum);
     for (const auto& [delta, more] :
-         {std::pair{&Flow4::address_delta, pseudo_header}, {&Flow4::port_delta, u64{0}}}) {
+         {std::pair{&F::Flow::address_delta, pseudo_header}, {&F::Flow::port_delta, u64{0}}}) {
         b.note(more ? "L4 checksum: addresses, by the kernel's helper" : "L4 checksum: ports");
         auto change = b.let<u64>("change", flow(delta));
-        auto result = b.call<i64>(Helper::l4_csum_replace,
-                                  {packet.context(), at, 0, std::move(change), flags | more}, "result");
+        Var<u64> at(b, b.take(r2, "at")); // where the call wants it
+        at = out.checksum_offset();
+        auto result =
+            b.call<i64>(Helper::l4_csum_replace,
+                        {out.packet.context(), std::move(at), 0, std::move(change), flags | more}, "result");
         b.jump_if(result != 0, out.ways.to(Reason::egress_failed));
     }
 }
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would let packets from 127/8 out.
-void guard_loopback(const Egress& out, SkbPacket& packet, const View<Ipv4>& ip)
+void guard_loopback(const Egress& out, const View<Ipv4>& ip)
 {
     Dsl& b = out.b;
     b.note("127/8 toward the wire is nobody's");
@@ -93,72 +97,110 @@ void guard_loopback(const Egress& out, SkbPacket& packet, const View<Ipv4>& ip)
     }
     const auto& leaves_by = out.plan.egress_interfaces;
     if (std::ranges::find(leaves_by, "lo") != leaves_by.end()) {
-        auto leaving = b.let<u32>("ifindex", packet.context()(&SkBuff::ifindex));
+        auto leaving = b.let<u32>("ifindex", out.packet.context()(&SkBuff::ifindex));
         b.jump_if_symbol(Jmp::eq, leaving.reg(), ifindex_symbol("lo"), fine, Loc::current());
     }
     b.jump(out.ways.to(Reason::egress_loopback));
     b.bind(fine);
 }
 
-template <class L4> void translate(const Egress& out, SkbPacket& packet)
+template <class F, class L4>
+void translate(const Egress& out, const View<typename F::Header>& ip, PacketPointer& l4,
+               const Frame<F>& frame)
 {
+    using Flow = typename F::Flow;
     Dsl& b = out.b;
     b.note(std::is_same_v<L4, wire::Tcp> ? "TCP" : "UDP");
-    const auto guarded = [&](Reason reason) { return out.guarded.to(reason); };
-    const auto headers = parse_l4<L4>(b, packet, guarded, egress_parse_reasons, nullptr);
-    packet.release_end();
-    make_key(out.frame.key, headers);
-    const auto flow = b.pointer<Flow4>("flow");
-    const Label unknown = out.guarded.to(Reason::egress_no_flow);
-    find_flow(b, out.maps, out.frame, flow, unknown);
-    b.jump_if(flow(&Flow4::direction) != model::Direction::reply, unknown);
+    const auto headers = parse_l4<F, L4>(out.parser, ip, l4);
+    out.packet.release_end();
+    b.note("the packet's tuple");
+    make_key<F>(frame.key, headers);
+    const auto flow = b.pointer<Flow>("flow");
+    const Label unknown = out.parser.leave(Reason::egress_no_flow);
+    find_flow(b, out.maps, frame, flow, unknown);
+    b.jump_if(flow(&Flow::direction) != model::Direction::reply, unknown);
 
     // Merged packets (GSO) are longer than IPv4's total length can say; skb->len is right for all.
     auto bytes = [&] {
-        auto length = b.let<u64>("bytes", packet.context()(&SkBuff::len));
-        length -= u64{sizeof(Ethernet)};
+        auto length = b.let<u64>("bytes", out.packet.context()(&SkBuff::len));
+        length -= (*out.parser.l3_offset)();
         return length;
     };
     touch_flow(b, flow, headers.l4, bytes);
-    count_target(b, out.maps, out.frame, flow, &model::TargetCounters::reply_packets,
+    count_target(b, out.maps, frame, flow, &model::TargetCounters::reply_packets,
                  &model::TargetCounters::reply_bytes, bytes);
 
     b.note("rewrite the source");
-    apply_delta(b, headers.ip(&Ipv4::checksum), flow(&Flow4::address_delta), false);
-    headers.ip(&Ipv4::saddr) = flow(&Flow4::saddr);
-    headers.l4(&L4::sport) = flow(&Flow4::sport);
-    headers.l4(&L4::dport) = flow(&Flow4::dport);
-    change_l4_checksum<L4>(out, packet, flow);
+    {
+        auto at = l4.distance_from(out.packet, "at");
+        at += (*out.parser.l3_offset)();
+        at += u64{offset_of(&L4::checksum)};
+        out.checksum_offset() = at;
+    }
+    if constexpr (F::header_sum)
+        apply_delta(b, headers.ip(&F::Header::checksum), flow(&Flow::address_delta), false);
+    copy_address(headers.ip(&F::Header::saddr), flow(&Flow::saddr));
+    headers.l4(&L4::sport) = flow(&Flow::sport);
+    headers.l4(&L4::dport) = flow(&Flow::dport);
+    change_l4_checksum<F, L4>(out, flow);
     out.ways.leave(Reason::reply_forwarded);
 }
 
-void choose_protocol(const Egress& out, SkbPacket& packet)
+// The packets of one family, from the IP header on. A protocol that nobody listens to has no replies.
+template <class F> void take_family(const Egress& out, const View<typename F::Header>& ip)
 {
     Dsl& b = out.b;
-    b.note("headers into the linear part");
-    packet.pull(sizeof(Ethernet) + sizeof(Ipv4) + sizeof(wire::Tcp));
-    const auto ip = claim_ipv4(
-        b, packet, [&](Reason reason) { return out.ways.to(reason); }, egress_parse_reasons);
-    check_ipv4(
-        b, ip, [&](Reason reason) { return out.guarded.to(reason); }, egress_parse_reasons);
-    // A protocol that nobody listens to has no replies.
-    const bool has_tcp = listens(out.plan, model::Protocol::tcp);
-    const bool has_udp = listens(out.plan, model::Protocol::udp);
-    const Label tcp = has_tcp ? b.label("tcp") : out.guarded.to(Reason::egress_no_flow);
-    {
-        auto protocol = b.let<u8>("protocol", ip(&Ipv4::protocol));
-        b.jump_if(protocol == wire::protocol_tcp, tcp);
-        b.jump_if(protocol != wire::protocol_udp, out.guarded.to(Reason::egress_other_protocol));
+    const Builder::StackScope scope(b);
+    const Frame<F> frame(b);
+    const auto to = [&](model::Protocol protocol, const char* name) {
+        return listens(out.plan, F::family, protocol) ? b.label(name)
+                                                      : out.parser.leave(Reason::egress_no_flow);
+    };
+    const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
+                                .udp = to(model::Protocol::udp, "udp")};
+    b.note("the L4 header, where none but the plain IP header is before it");
+    auto l4 = out.packet.fork("l4", sizeof(typename F::Header));
+    parse_ip(out.parser, ip, l4, transports);
+    if (listens(out.plan, F::family, model::Protocol::udp)) {
+        b.bind(transports.udp);
+        translate<F, wire::Udp>(out, ip, l4, frame);
+        out.packet.retake_end();
     }
-    if (has_udp)
-        translate<wire::Udp>(out, packet);
-    else
-        b.jump(out.guarded.to(Reason::egress_no_flow));
-    if (has_tcp) {
-        b.bind(tcp);
-        translate<wire::Tcp>(out, packet);
+    if (listens(out.plan, F::family, model::Protocol::tcp)) {
+        b.bind(transports.tcp);
+        translate<F, wire::Tcp>(out, ip, l4, frame);
+        out.packet.retake_end();
     }
-    out.guarded.emit([&] { guard_loopback(out, packet, ip); });
+}
+
+void choose_family(const Egress& out)
+{
+    Dsl& b = out.b;
+    std::optional<Label> v4, v6;
+    if (out.plan.has(model::Family::ipv4)) v4 = b.label("IPv4");
+    if (out.plan.has(model::Family::ipv6)) v6 = b.label("IPv6");
+    const auto ip = parse_ethernet(out.parser, v4, v6);
+    if (v4) {
+        // Once the header is known to be IPv4's, packets from 127/8 have to be asked for before they leave.
+        GuardedWays guarded(b, out.ways, out.plan.loopback_targets);
+        Parser parser = out.parser;
+        parser.leave = [&](Reason reason) { return guarded.to(reason); };
+        const Label short_of_l4 = b.label("too short for L4");
+        parser.too_short = short_of_l4;
+        const Egress guarding{b, out.plan, out.maps, out.ways, parser, out.packet, out.checksum_offset};
+        b.bind(*v4);
+        take_family<V4>(guarding, ip);
+        b.bind(short_of_l4);
+        b.jump_if(out.packet.pulled(), guarded.to(Reason::egress_truncated));
+        b.jump(out.packet.too_short());
+        guarded.emit([&] { guard_loopback(out, ip); });
+    }
+    if (v6) {
+        b.bind(*v6);
+        b.note("claim IPv6");
+        const auto [ip6] = out.packet.claim<wire::Ipv6>(out.parser.too_short);
+        take_family<V6>(out, ip6);
+    }
 }
 
 } // namespace
@@ -170,10 +212,17 @@ std::expected<bpf::Program, bpf::Error> make_egress(const model::Plan& plan, con
     Dsl b("lb_egress", ProgramType::sched_cls, attach, {.gotol = kernel.isa_v4});
     Ways ways(b, maps);
     {
-        const Frame frame(b);
+        const auto l3_offset = b.local<u64>("l3 offset");
+        const auto checksum_offset = b.local<u64>("checksum offset");
         SkbPacket packet(b);
-        GuardedWays guarded(b, ways, plan.loopback_targets);
-        choose_protocol({b, plan, maps, ways, guarded, frame}, packet);
+        const Parser parser{.b = b,
+                            .packet = packet,
+                            .leave = [&](Reason reason) { return ways.to(reason); },
+                            .reasons = egress_parse_reasons,
+                            .too_short = packet.too_short(),
+                            .l3_offset = l3_offset};
+        choose_family({b, plan, maps, ways, parser, packet, checksum_offset});
+        packet.emit_retry(headers_bytes, ways.to(Reason::egress_truncated));
     }
     ways.emit();
     return b.finish();

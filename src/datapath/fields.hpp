@@ -4,28 +4,39 @@
 #include "lb/asm/fields.hpp"
 #include "model/layout.hpp"
 
-template <>
-inline constexpr auto lb::bpf::fields<lb::model::FlowKey4> = lb::bpf::describe<lb::model::FlowKey4>(
-    "flow_key4", member("saddr", &lb::model::FlowKey4::saddr), member("daddr", &lb::model::FlowKey4::daddr),
-    member("sport", &lb::model::FlowKey4::sport), member("dport", &lb::model::FlowKey4::dport),
-    member("protocol", &lb::model::FlowKey4::protocol), member("zero8", &lb::model::FlowKey4::zero8),
-    member("zero16", &lb::model::FlowKey4::zero16));
+namespace lb::model {
 
-template <>
-inline constexpr auto lb::bpf::fields<lb::model::Flow4> = lb::bpf::describe<lb::model::Flow4>(
-    "flow4", member("saddr", &lb::model::Flow4::saddr), member("daddr", &lb::model::Flow4::daddr),
-    member("sport", &lb::model::Flow4::sport), member("dport", &lb::model::Flow4::dport),
-    member("address_delta", &lb::model::Flow4::address_delta),
-    member("l4_delta", &lb::model::Flow4::l4_delta), member("last_seen", &lb::model::Flow4::last_seen),
-    member("created", &lb::model::Flow4::created), member("packets", &lb::model::Flow4::packets),
-    member("bytes", &lb::model::Flow4::bytes), member("proxy", &lb::model::Flow4::proxy),
-    member("target", &lb::model::Flow4::target), member("direction", &lb::model::Flow4::direction),
-    member("tcp_flags", &lb::model::Flow4::tcp_flags), member("port_delta", &lb::model::Flow4::port_delta),
-    member("zero32", &lb::model::Flow4::zero32));
+/// The name of a layout in BTF: of the family that it is of.
+template <class A> constexpr const char* name_of_family(const char* ipv4, const char* ipv6)
+{
+    return std::is_same_v<A, be32> ? ipv4 : ipv6;
+}
+
+} // namespace lb::model
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::FlowKey<A>> = lb::bpf::describe<lb::model::FlowKey<A>>(
+    lb::model::name_of_family<A>("flow_key4", "flow_key6"), member("saddr", &lb::model::FlowKey<A>::saddr),
+    member("daddr", &lb::model::FlowKey<A>::daddr), member("sport", &lb::model::FlowKey<A>::sport),
+    member("dport", &lb::model::FlowKey<A>::dport), member("protocol", &lb::model::FlowKey<A>::protocol),
+    member("zero8", &lb::model::FlowKey<A>::zero8), member("zero16", &lb::model::FlowKey<A>::zero16));
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::Flow<A>> = lb::bpf::describe<lb::model::Flow<A>>(
+    lb::model::name_of_family<A>("flow4", "flow6"), member("saddr", &lb::model::Flow<A>::saddr),
+    member("daddr", &lb::model::Flow<A>::daddr), member("sport", &lb::model::Flow<A>::sport),
+    member("dport", &lb::model::Flow<A>::dport), member("address_delta", &lb::model::Flow<A>::address_delta),
+    member("l4_delta", &lb::model::Flow<A>::l4_delta), member("last_seen", &lb::model::Flow<A>::last_seen),
+    member("created", &lb::model::Flow<A>::created), member("packets", &lb::model::Flow<A>::packets),
+    member("bytes", &lb::model::Flow<A>::bytes), member("proxy", &lb::model::Flow<A>::proxy),
+    member("target", &lb::model::Flow<A>::target), member("direction", &lb::model::Flow<A>::direction),
+    member("tcp_flags", &lb::model::Flow<A>::tcp_flags),
+    member("port_delta", &lb::model::Flow<A>::port_delta), member("zero32", &lb::model::Flow<A>::zero32));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(
-    "target", member("address", &lb::model::TargetRow::address), member("port", &lb::model::TargetRow::port),
+    "target", member("address6", &lb::model::TargetRow::address6),
+    member("address4", &lb::model::TargetRow::address4), member("port", &lb::model::TargetRow::port),
     member("zero16", &lb::model::TargetRow::zero16), member("proxy", &lb::model::TargetRow::proxy),
     member("zero32", &lb::model::TargetRow::zero32));
 
@@ -33,10 +44,15 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =
     lb::bpf::describe<lb::model::GroupRow>("group", member("word", &lb::model::GroupRow::word));
 
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::RouteKey<A>> = lb::bpf::describe<lb::model::RouteKey<A>>(
+    lb::model::name_of_family<A>("route_key4", "route_key6"),
+    member("prefix_length", &lb::model::RouteKey<A>::prefix_length),
+    member("proxy", &lb::model::RouteKey<A>::proxy), member("address", &lb::model::RouteKey<A>::address));
+
 template <>
-inline constexpr auto lb::bpf::fields<lb::model::RouteKey4> = lb::bpf::describe<lb::model::RouteKey4>(
-    "route_key4", member("prefix_length", &lb::model::RouteKey4::prefix_length),
-    member("proxy", &lb::model::RouteKey4::proxy), member("address", &lb::model::RouteKey4::address));
+inline constexpr auto lb::bpf::fields<lb::wire::Address6> = lb::bpf::describe<lb::wire::Address6>(
+    "address6", member("high", &lb::wire::Address6::high), member("low", &lb::wire::Address6::low));
 
 template <>
 inline constexpr auto

@@ -8,39 +8,40 @@
 namespace lb::datapath {
 
 /// Emits the lookup of the packet's key into `flow`; `goto missing` where there is none.
-void find_flow(bpf::Dsl& b, const Maps& maps, const Frame& frame, const bpf::View<model::Flow4>& flow,
+template <class F>
+void find_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const bpf::View<typename F::Flow>& flow,
                bpf::Label missing);
 
 /// Emits what every packet leaves in its entry: the time, a packet, its bytes and its TCP flags.
 /// `bytes` emits their number into a scratch register.
-template <class L4, class Bytes>
-void touch_flow(bpf::Dsl& b, const bpf::View<model::Flow4>& flow, const bpf::View<L4>& l4, const Bytes& bytes)
+template <class Flow, class L4, class Bytes>
+void touch_flow(bpf::Dsl& b, const bpf::View<Flow>& flow, const bpf::View<L4>& l4, const Bytes& bytes)
 {
-    using model::Flow4;
     b.note("note time, packets and bytes in the entry");
     {
         auto now = b.call<u64>(bpf::Helper::jiffies64, {}, "now");
-        flow(&Flow4::last_seen) = now;
+        flow(&Flow::last_seen) = now;
     }
-    flow(&Flow4::packets).atomic_add(1);
-    flow(&Flow4::bytes).atomic_add(bytes().value());
+    flow(&Flow::packets).atomic_add(1);
+    flow(&Flow::bytes).atomic_add(bytes().value());
     if constexpr (std::is_same_v<L4, wire::Tcp>) {
         // Most packets bring no flag that was not there: then the line is not written for it.
-        auto seen = b.let<u8>("seen flags", flow(&Flow4::tcp_flags));
+        auto seen = b.let<u8>("seen flags", flow(&Flow::tcp_flags));
         auto all = b.let<u8>("all flags", l4(&wire::Tcp::flags));
         all |= seen.value();
-        b.if_(all != seen, [&] { flow(&Flow4::tcp_flags) = all; });
+        b.if_(all != seen, [&] { flow(&Flow::tcp_flags) = all; });
     }
 }
 
 /// Emits one packet and its bytes into the row of the entry's target, this CPU's copy.
-template <class Bytes>
-void count_target(bpf::Dsl& b, const Maps& maps, const Frame& frame, const bpf::View<model::Flow4>& flow,
-                  u64 model::TargetCounters::*packets, u64 model::TargetCounters::*total, const Bytes& bytes)
+template <class F, class Bytes>
+void count_target(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
+                  const bpf::View<typename F::Flow>& flow, u64 model::TargetCounters::*packets,
+                  u64 model::TargetCounters::*total, const Bytes& bytes)
 {
     b.note("count for the target");
     const bpf::Label counted = b.label("counted");
-    auto target = b.let<u32>("target", flow(&model::Flow4::target));
+    auto target = b.let<u32>("target", flow(&F::Flow::target));
     frame.index() = target;
     target.release();
     auto row = b.lookup_brief(maps.counters, frame.index, counted);
@@ -52,16 +53,17 @@ void count_target(bpf::Dsl& b, const Maps& maps, const Frame& frame, const bpf::
 
 /// Emits, for a SYN on a known tuple: a connection that has ended is forgotten (`goto missing`), another goes
 /// on. A retransmitted SYN, or one of a client that has restarted, is the target's to answer.
-void reopen_closed(bpf::Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh,
-                   const bpf::View<model::Flow4>& flow, bpf::Label missing);
+template <class F>
+void reopen_closed(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
+                   const bpf::View<typename F::Flow>& flow, bpf::Label missing);
 
 /// Emits both entries of a new connection to the target in `row` (whose id is in `frame.index`). Arrives
 /// behind it with `flow` at the forward entry; goes to `raced` with `flow` at the entry that another CPU made
 /// meanwhile.
-template <class L4>
-void insert_flow(bpf::Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh,
-                 const Headers<L4>& headers, bpf::View<model::TargetRow> row,
-                 const bpf::View<model::Flow4>& flow, Ways& ways, bpf::Label raced);
+template <class F, class L4>
+void insert_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
+                 const Headers<F, L4>& headers, bpf::View<model::TargetRow> row,
+                 const bpf::View<typename F::Flow>& flow, Ways& ways, bpf::Label raced);
 
 /// Ports tried for a connection that looks to its target like another one: its own, and this many more.
 inline constexpr u32 source_port_tries = 16;

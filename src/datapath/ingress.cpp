@@ -10,7 +10,6 @@
 namespace lb::datapath {
 
 using namespace bpf;
-using model::Flow4;
 using model::Reason;
 using wire::Ipv4;
 
@@ -22,20 +21,15 @@ struct Ingress {
     const model::Plan& plan;
     const Maps& maps;
     Ways& ways;
-    const Frame& frame;
-    const NewFlowFrame& fresh;
+    const Parser& parser;
+    PacketBounds& packet;
     const StackVar<u32>& ifindex;
-    const WireLength& wire;
-
-    WayOut way_out() const
-    {
-        return [this](Reason reason) { return ways.to(reason); };
-    }
 };
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would take packets for 127/8 from the wire.
 void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
 {
+    if (!in.plan.loopback_targets && !in.plan.loopback_interface) return;
     Dsl& b = in.b;
     b.note("127/8 from the wire is nobody's");
     const Label fine = b.label("not loopback");
@@ -52,101 +46,131 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
     b.bind(fine);
 }
 
-template <class L4> void rewrite(const Ingress& in, const Headers<L4>& headers, const View<Flow4>& flow)
+template <class F, class L4>
+void rewrite(const Ingress& in, const Headers<F, L4>& headers, const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
     b.note("rewrite the destination");
-    apply_delta(b, headers.ip(&Ipv4::checksum), flow(&Flow4::address_delta), false);
-    apply_delta(b, headers.l4(&L4::checksum), flow(&Flow4::l4_delta), std::is_same_v<L4, wire::Udp>);
-    headers.ip(&Ipv4::daddr) = flow(&Flow4::daddr);
-    headers.l4(&L4::sport) = flow(&Flow4::sport);
-    headers.l4(&L4::dport) = flow(&Flow4::dport);
+    if constexpr (F::header_sum)
+        apply_delta(b, headers.ip(&F::Header::checksum), flow(&F::Flow::address_delta), false);
+    apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
+    copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
+    headers.l4(&L4::sport) = flow(&F::Flow::sport);
+    headers.l4(&L4::dport) = flow(&F::Flow::dport);
     in.ways.leave(Reason::forwarded);
 }
 
 // The first packet of a connection: listener, route, pick, both entries.
-template <class L4>
-void begin_connection(const Ingress& in, const Headers<L4>& headers, const View<Flow4>& flow, Label raced)
+template <class F, class L4>
+void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+                      const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow, Label raced)
 {
     Dsl& b = in.b;
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_rst), in.ways.to(Reason::stray_reset));
     const Label matched = b.label("matched");
-    match_listener(b, in.plan, in.maps, headers, in.fresh, in.ifindex, in.ways, matched);
+    match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
-    if (has_source_routes(in.plan)) route_by_source(b, in.maps, headers.ip, in.fresh);
-    hash_flow(b, in.frame, in.fresh);
-    auto row = pick_target(b, in.maps, in.frame, in.fresh, in.ways);
-    insert_flow(b, in.maps, in.frame, in.fresh, headers, std::move(row), flow, in.ways, raced);
+    if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
+    hash_flow(b, frame, fresh);
+    auto row = pick_target(b, in.maps, frame, fresh, in.ways);
+    insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
-template <class L4> void translate(const Ingress& in, XdpPacket& packet)
+template <class F, class L4>
+void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPointer& l4,
+               const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
+    using Flow = typename F::Flow;
     Dsl& b = in.b;
     b.note(std::is_same_v<L4, wire::Tcp> ? "TCP" : "UDP");
-    const auto headers = parse_l4<L4>(b, packet, in.way_out(), ingress_parse_reasons, &in.wire);
+    const auto headers = parse_l4<F, L4>(in.parser, ip, l4);
+    in.packet.release_end();
     gate_port(b, in.plan, headers, in.ways);
-    make_key(in.frame.key, headers);
+    b.note("the packet's tuple");
+    make_key<F>(frame.key, headers);
 
-    const auto flow = b.pointer<Flow4>("flow");
+    const auto flow = b.pointer<Flow>("flow");
     const Label missing = b.label("no flow"), known = b.label("known"), apply = b.label("apply"),
                 opening = b.label("opening");
-    auto bytes = [&] { return b.let<u64>("bytes", b.let_host("bytes", headers.ip(&Ipv4::total_length))); };
-    find_flow(b, in.maps, in.frame, flow, missing);
-    b.if_(flow(&Flow4::direction) == model::Direction::reply, [&] {
+    auto bytes = [&] { return ip_length(b, headers.ip); };
+    find_flow(b, in.maps, frame, flow, missing);
+    b.if_(flow(&Flow::direction) == model::Direction::reply, [&] {
         // A reply goes where it says. Else this is the memory of an entry that another CPU has just taken
         // out, with another entry in it.
-        auto client = b.let<be32>("client", flow(&Flow4::daddr));
-        b.jump_if(headers.ip(&Ipv4::daddr) == client, in.ways.to(Reason::reply));
-        b.jump(missing);
+        jump_if_differs(b, headers.ip(&F::Header::daddr), flow(&Flow::daddr), missing);
+        b.jump(in.ways.to(Reason::reply));
     });
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), opening);
     b.bind(known);
     touch_flow(b, flow, headers.l4, bytes);
     b.bind(apply);
-    count_target(b, in.maps, in.frame, flow, &model::TargetCounters::forward_packets,
+    count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
-    rewrite(in, headers, flow);
+    rewrite<F>(in, headers, flow);
 
     b.bind(opening);
     if constexpr (std::is_same_v<L4, wire::Tcp>) {
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_ack), known);
-        reopen_closed(b, in.maps, in.frame, in.fresh, flow, missing);
+        reopen_closed(b, in.maps, frame, fresh, flow, missing);
         // The entry may have been taken out meanwhile, by another CPU with the same SYN, and its place in
         // memory be another entry's.
-        find_flow(b, in.maps, in.frame, flow, missing);
+        find_flow(b, in.maps, frame, flow, missing);
         b.jump(known);
     }
 
     b.bind(missing);
-    begin_connection(in, headers, flow, known);
+    begin_connection(in, headers, frame, fresh, flow, known);
     b.jump(apply);
 }
 
-void choose_protocol(const Ingress& in, XdpPacket& packet)
+// The packets of one family, from the IP header on.
+template <class F> void take_family(const Ingress& in, const View<typename F::Header>& ip)
 {
     Dsl& b = in.b;
-    const auto ip = claim_ipv4(b, packet, in.way_out(), ingress_parse_reasons);
-    // First, because the kernel would take options and fragments, too.
-    if (in.plan.loopback_targets || in.plan.loopback_interface) guard_loopback(in, ip);
-    check_ipv4(b, ip, in.way_out(), ingress_parse_reasons);
-    const Label tcp = b.label("tcp"), udp = b.label("udp");
-    {
-        auto protocol = b.let<u8>("protocol", ip(&Ipv4::protocol));
-        b.jump_if(protocol == wire::protocol_tcp,
-                  listens(in.plan, model::Protocol::tcp) ? tcp : in.ways.to(Reason::no_listener));
-        b.jump_if(protocol != wire::protocol_udp, in.ways.to(Reason::other_protocol));
-        if (!listens(in.plan, model::Protocol::udp))
-            b.jump(in.ways.to(Reason::no_listener));
-        else
-            b.jump(udp);
+    const Builder::StackScope scope(b);
+    const Frame<F> frame(b);
+    const NewFlowFrame<F> fresh(b);
+    const auto to = [&](model::Protocol protocol, const char* name) {
+        return listens(in.plan, F::family, protocol) ? b.label(name) : in.ways.to(Reason::no_listener);
+    };
+    const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
+                                .udp = to(model::Protocol::udp, "udp")};
+    b.note("the L4 header, where none but the plain IP header is before it");
+    auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
+    parse_ip(in.parser, ip, l4, transports);
+    if (listens(in.plan, F::family, model::Protocol::udp)) {
+        b.bind(transports.udp);
+        translate<F, wire::Udp>(in, ip, l4, frame, fresh);
+        in.packet.retake_end();
     }
-    b.bind(udp);
-    if (listens(in.plan, model::Protocol::udp)) translate<wire::Udp>(in, packet);
-    b.bind(tcp);
-    if (listens(in.plan, model::Protocol::tcp)) translate<wire::Tcp>(in, packet);
+    if (listens(in.plan, F::family, model::Protocol::tcp)) {
+        b.bind(transports.tcp);
+        translate<F, wire::Tcp>(in, ip, l4, frame, fresh);
+        in.packet.retake_end();
+    }
+}
+
+void choose_family(const Ingress& in)
+{
+    Dsl& b = in.b;
+    std::optional<Label> v4, v6;
+    if (in.plan.has(model::Family::ipv4)) v4 = b.label("IPv4");
+    if (in.plan.has(model::Family::ipv6)) v6 = b.label("IPv6");
+    const auto ip = parse_ethernet(in.parser, v4, v6);
+    if (v4) {
+        b.bind(*v4);
+        guard_loopback(in, ip); // first, because the kernel would take options and fragments, too
+        take_family<V4>(in, ip);
+    }
+    if (v6) {
+        b.bind(*v6);
+        b.note("claim IPv6");
+        const auto [ip6] = in.packet.claim<wire::Ipv6>(in.parser.too_short);
+        take_family<V6>(in, ip6);
+    }
 }
 
 } // namespace
@@ -157,21 +181,28 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
     Dsl b("lb_ingress", ProgramType::xdp, AttachType::xdp, {.gotol = kernel.isa_v4});
     Ways ways(b, maps);
     {
-        const Frame frame(b);
-        const NewFlowFrame fresh(b);
         const auto ifindex = b.local<u32>("ifindex");
         if (compares_interfaces(plan) || plan.loopback_interface) {
             b.note("where it came in");
             ifindex() = View<XdpMd>(b, r1, 0)(&XdpMd::ingress_ifindex);
         }
-        WireLength wire;
+        std::optional<StackVar<u64>> context, l3_offset;
         if (kernel.xdp_frags) {
             b.note("the context, for packets in several buffers");
-            wire.context = b.local<u64>("context");
-            (*wire.context)().store(r1);
+            context = b.local<u64>("context");
+            (*context)().store(r1);
+            l3_offset = b.local<u64>("l3 offset");
         }
         XdpPacket packet(b);
-        choose_protocol({b, plan, maps, ways, frame, fresh, ifindex, wire}, packet);
+        const Parser parser{.b = b,
+                            .packet = packet,
+                            .leave = [&](Reason reason) { return ways.to(reason); },
+                            .reasons = ingress_parse_reasons,
+                            .too_short = ways.to(Reason::truncated),
+                            .l3_offset = l3_offset,
+                            .check_length = true,
+                            .context = context};
+        choose_family({b, plan, maps, ways, parser, packet, ifindex});
     }
     ways.emit();
     auto program = b.finish();

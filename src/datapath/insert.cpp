@@ -1,12 +1,11 @@
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
+#include "datapath/parse.hpp"
 
 namespace lb::datapath {
 
 using namespace bpf;
 using model::Direction;
-using model::Flow4;
-using model::FlowKey4;
 using model::Reason;
 using model::TargetRow;
 
@@ -15,57 +14,55 @@ namespace {
 constexpr i32 already_there = -17; // -EEXIST
 
 // Both entries but for what depends on the source port, and the key by which replies come.
-template <class L4>
-void fill_entries(Dsl& b, const Frame& frame, const NewFlowFrame& fresh, const Headers<L4>& headers,
+template <class F, class L4>
+void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers,
                   const View<TargetRow>& row)
 {
     b.note("both entries of the new connection");
     const auto& key = frame.key;
-    fresh.forward(&Flow4::saddr) = key(&FlowKey4::saddr);
-    fresh.forward(&Flow4::daddr) = row(&TargetRow::address);
-    fresh.forward(&Flow4::dport) = row(&TargetRow::port);
-    fresh.reply(&Flow4::saddr) = key(&FlowKey4::daddr);
-    fresh.reply(&Flow4::daddr) = key(&FlowKey4::saddr);
-    fresh.reply(&Flow4::sport) = key(&FlowKey4::dport);
-    fresh.reply(&Flow4::dport) = key(&FlowKey4::sport);
-    fresh.reply_key(&FlowKey4::saddr) = row(&TargetRow::address);
-    fresh.reply_key(&FlowKey4::daddr) = key(&FlowKey4::saddr);
-    fresh.reply_key(&FlowKey4::sport) = row(&TargetRow::port);
-    fresh.reply_key(&FlowKey4::dport) = key(&FlowKey4::sport);
-    fresh.reply_key(&FlowKey4::protocol) = protocol_number<L4>;
-    fresh.reply_key(&FlowKey4::zero8) = u8{0};
-    fresh.reply_key(&FlowKey4::zero16) = u16{0};
+    copy_address(fresh.forward(&F::Flow::saddr), key(&F::Key::saddr));
+    copy_address(fresh.forward(&F::Flow::daddr), row(F::target_address));
+    fresh.forward(&F::Flow::dport) = row(&TargetRow::port);
+    copy_address(fresh.reply(&F::Flow::saddr), key(&F::Key::daddr));
+    copy_address(fresh.reply(&F::Flow::daddr), key(&F::Key::saddr));
+    fresh.reply(&F::Flow::sport) = key(&F::Key::dport);
+    fresh.reply(&F::Flow::dport) = key(&F::Key::sport);
+    copy_address(fresh.reply_key(&F::Key::saddr), row(F::target_address));
+    copy_address(fresh.reply_key(&F::Key::daddr), key(&F::Key::saddr));
+    fresh.reply_key(&F::Key::sport) = row(&TargetRow::port);
+    fresh.reply_key(&F::Key::dport) = key(&F::Key::sport);
+    fresh.reply_key(&F::Key::protocol) = protocol_number<L4>;
+    fresh.reply_key(&F::Key::zero8) = u8{0};
+    fresh.reply_key(&F::Key::zero16) = u16{0};
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
-        (*entry)(&Flow4::proxy) = row(&TargetRow::proxy);
-        (*entry)(&Flow4::target) = frame.index();
-        (*entry)(&Flow4::zero32) = 0;
+        (*entry)(&F::Flow::proxy) = row(&TargetRow::proxy);
+        (*entry)(&F::Flow::target) = frame.index();
+        (*entry)(&F::Flow::zero32) = 0;
     }
-    fresh.forward(&Flow4::direction) = Direction::forward;
-    fresh.reply(&Flow4::direction) = Direction::reply;
-    fresh.reply(&Flow4::packets) = 0;
-    fresh.reply(&Flow4::bytes) = 0;
-    fresh.reply(&Flow4::tcp_flags) = u8{0};
+    fresh.forward(&F::Flow::direction) = Direction::forward;
+    fresh.reply(&F::Flow::direction) = Direction::reply;
+    fresh.reply(&F::Flow::packets) = 0;
+    fresh.reply(&F::Flow::bytes) = 0;
+    fresh.reply(&F::Flow::tcp_flags) = u8{0};
     if constexpr (std::is_same_v<L4, wire::Tcp>)
-        fresh.forward(&Flow4::tcp_flags) = headers.l4(&wire::Tcp::flags);
+        fresh.forward(&F::Flow::tcp_flags) = headers.l4(&wire::Tcp::flags);
     else
-        fresh.forward(&Flow4::tcp_flags) = u8{0};
-    auto bytes = b.let_host("bytes", headers.ip(&wire::Ipv4::total_length));
-    auto wide = b.let<u64>("bytes", bytes);
-    fresh.forward(&Flow4::bytes) = wide;
-    fresh.forward(&Flow4::packets) = 1;
+        fresh.forward(&F::Flow::tcp_flags) = u8{0};
+    fresh.forward(&F::Flow::bytes) = ip_length(b, headers.ip);
+    fresh.forward(&F::Flow::packets) = 1;
 }
 
-void stamp_entries(Dsl& b, const NewFlowFrame& fresh)
+template <class F> void stamp_entries(Dsl& b, const NewFlowFrame<F>& fresh)
 {
     auto now = b.call<u64>(Helper::jiffies64, {}, "now");
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
-        (*entry)(&Flow4::last_seen) = now;
-        (*entry)(&Flow4::created) = now;
+        (*entry)(&F::Flow::last_seen) = now;
+        (*entry)(&F::Flow::created) = now;
     }
 }
 
 // delta -> forward entry, ~delta -> reply entry: the way back takes off what the way there put on.
-void store_delta(const NewFlowFrame& fresh, u16 Flow4::*delta, Var<u64>& sum)
+template <class F> void store_delta(const NewFlowFrame<F>& fresh, u16 F::Flow::*delta, Var<u64>& sum)
 {
     fresh.forward(delta).store(sum.reg());
     sum ^= 0xffff;
@@ -73,46 +70,46 @@ void store_delta(const NewFlowFrame& fresh, u16 Flow4::*delta, Var<u64>& sum)
     sum ^= 0xffff;
 }
 
-void store_address_delta(Dsl& b, const Frame& frame, const NewFlowFrame& fresh)
+template <class F> void store_address_delta(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
     b.note("checksum differences of the addresses, computed once");
     auto sum = b.let<u64>("sum", 0);
-    add_change(b, sum, frame.key(&FlowKey4::daddr), fresh.forward(&Flow4::daddr));
+    add_change(b, sum, frame.key(&F::Key::daddr), fresh.forward(&F::Flow::daddr));
     fold_sum(b, sum);
-    store_delta(fresh, &Flow4::address_delta, sum);
+    store_delta(fresh, &F::Flow::address_delta, sum);
 }
 
 // The source port to the target is reply_key.dport: the client's own, or another where that one is taken.
-void store_port_delta(Dsl& b, const Frame& frame, const NewFlowFrame& fresh)
+template <class F> void store_port_delta(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
     b.note("checksum differences of the ports");
-    fresh.forward(&Flow4::sport) = fresh.reply_key(&FlowKey4::dport);
+    fresh.forward(&F::Flow::sport) = fresh.reply_key(&F::Key::dport);
     auto sum = b.let<u64>("sum", 0);
-    add_change(b, sum, frame.key(&FlowKey4::dport), fresh.forward(&Flow4::dport));
-    add_change(b, sum, frame.key(&FlowKey4::sport), fresh.forward(&Flow4::sport));
+    add_change(b, sum, frame.key(&F::Key::dport), fresh.forward(&F::Flow::dport));
+    add_change(b, sum, frame.key(&F::Key::sport), fresh.forward(&F::Flow::sport));
     fold_sum(b, sum);
-    store_delta(fresh, &Flow4::port_delta, sum);
-    sum += fresh.forward(&Flow4::address_delta);
+    store_delta(fresh, &F::Flow::port_delta, sum);
+    sum += fresh.forward(&F::Flow::address_delta);
     fold_sum(b, sum);
-    store_delta(fresh, &Flow4::l4_delta, sum);
+    store_delta(fresh, &F::Flow::l4_delta, sum);
 }
 
 // Whether the reply entry that is there belongs to this very connection: its forward entry was lost or is
 // being made.
-void compare_owner(Dsl& b, const Maps& maps, const NewFlowFrame& fresh, Label own, Label other)
+template <class F>
+void compare_owner(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Label own, Label other)
 {
-    auto there = b.lookup_brief(maps.flows, fresh.reply_key, other);
-    auto part = b.let<be32>("vip", there(&Flow4::saddr));
-    b.jump_if(fresh.reply(&Flow4::saddr) != part, other);
-    auto port = b.let<be16>("vip port", there(&Flow4::sport));
-    b.jump_if(fresh.reply(&Flow4::sport) != port, other);
-    port = there(&Flow4::dport);
-    b.jump_if(fresh.reply(&Flow4::dport) != port, other);
+    auto there = b.lookup_brief(F::maps(maps).flows, fresh.reply_key, other);
+    jump_if_differs(b, there(&F::Flow::saddr), fresh.reply(&F::Flow::saddr), other);
+    auto port = b.let<be16>("vip port", there(&F::Flow::sport));
+    b.jump_if(fresh.reply(&F::Flow::sport) != port, other);
+    port = there(&F::Flow::dport);
+    b.jump_if(fresh.reply(&F::Flow::dport) != port, other);
     b.jump(own);
 }
 
 // The next source port to try, 32768..65535 from the hash on, into reply_key.dport.
-void next_source_port(Dsl& b, const NewFlowFrame& fresh)
+template <class F> void next_source_port(Dsl& b, const NewFlowFrame<F>& fresh)
 {
     b.note("looks like another connection to its target: try another source port");
     auto hash = b.let<u64>("hash", fresh.hash());
@@ -120,11 +117,12 @@ void next_source_port(Dsl& b, const NewFlowFrame& fresh)
     fresh.hash() = hash;
     hash |= 0x8000;
     auto port = b.to_network16(std::move(hash));
-    fresh.reply_key(&FlowKey4::dport) = port;
+    fresh.reply_key(&F::Key::dport) = port;
 }
 
 // Inserts the reply entry first: it is the one that can look like another connection's.
-void insert_reply(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh, Ways& ways,
+template <class F>
+void insert_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways,
                   Label inserted)
 {
     const Label own = b.label("own reply entry");
@@ -134,7 +132,7 @@ void insert_reply(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFra
         const Label other = b.label("another connection's");
         fresh.inserted() = 1;
         {
-            auto result = b.update(maps.flows, fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
+            auto result = b.update(F::maps(maps).flows, fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
             b.jump_if(result == 0, inserted);
             b.jump_if(result != already_there, ways.to(Reason::table_full));
         }
@@ -150,43 +148,47 @@ void insert_reply(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFra
 
 // Goes to `other` unless the forward entry at `flow` translates as ours would: then replies find both by one
 // entry.
-void compare_translation(Dsl& b, const NewFlowFrame& fresh, const View<Flow4>& flow, Label other)
+template <class F>
+void compare_translation(Dsl& b, const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow,
+                         Label other)
 {
-    auto address = b.let<be32>("target", flow(&Flow4::daddr));
-    b.jump_if(fresh.forward(&Flow4::daddr) != address, other);
-    auto port = b.let<be16>("port", flow(&Flow4::dport));
-    b.jump_if(fresh.forward(&Flow4::dport) != port, other);
-    port = flow(&Flow4::sport);
-    b.jump_if(fresh.forward(&Flow4::sport) != port, other);
+    jump_if_differs(b, flow(&F::Flow::daddr), fresh.forward(&F::Flow::daddr), other);
+    auto port = b.let<be16>("port", flow(&F::Flow::dport));
+    b.jump_if(fresh.forward(&F::Flow::dport) != port, other);
+    port = flow(&F::Flow::sport);
+    b.jump_if(fresh.forward(&F::Flow::sport) != port, other);
 }
 
 // Both directions live and die together: a reply entry without its forward entry goes, if this packet made
 // it.
-void remove_own_reply(Dsl& b, const Maps& maps, const NewFlowFrame& fresh)
+template <class F> void remove_own_reply(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh)
 {
     const Label others = b.label("not our reply entry");
     b.jump_if(fresh.inserted() == u64{0}, others);
-    b.remove(maps.flows, fresh.reply_key);
+    b.remove(F::maps(maps).flows, fresh.reply_key);
     b.bind(others);
 }
 
 // A reply entry that was there already is a leftover of an ended connection, whose flags would end this one,
 // or another CPU's, which may have taken it out again.
-void renew_reply(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh, Ways& ways)
+template <class F>
+void renew_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways)
 {
+    b.note("is the reply entry this packet's own?");
     const Label ours = b.label("our reply entry");
     b.jump_if(fresh.inserted() != u64{0}, ours);
     b.note("renew the reply entry that was there");
-    auto result = b.update(maps.flows, fresh.reply_key, fresh.reply, UpdateFlag::any);
+    auto result = b.update(F::maps(maps).flows, fresh.reply_key, fresh.reply, UpdateFlag::any);
     b.jump_if(result == 0, ours);
     result.release();
-    b.remove(maps.flows, frame.key);
+    b.remove(F::maps(maps).flows, frame.key);
     b.jump(ways.to(Reason::table_full));
     b.bind(ours);
 }
 
-void count_connection(Dsl& b, const Maps& maps, const Frame& frame)
+template <class F> void count_connection(Dsl& b, const Maps& maps, const Frame<F>& frame)
 {
+    b.note("count the connection for its target");
     const Label counted = b.label("counted");
     auto row = b.lookup_brief(maps.counters, frame.index, counted);
     row(&model::TargetCounters::connections).add(1);
@@ -195,24 +197,25 @@ void count_connection(Dsl& b, const Maps& maps, const Frame& frame)
 }
 
 // Tells user space of the connection; what finds no room in the ring buffer is counted.
-void announce(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh)
+template <class F>
+void announce(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
-    using model::FlowOpened4;
+    using Opened = typename F::Opened;
     b.note("tell of the new connection");
-    const auto event = b.stack<FlowOpened4>("event");
-    event(&FlowOpened4::saddr) = frame.key(&FlowKey4::saddr);
-    event(&FlowOpened4::daddr) = frame.key(&FlowKey4::daddr);
-    event(&FlowOpened4::sport) = frame.key(&FlowKey4::sport);
-    event(&FlowOpened4::dport) = frame.key(&FlowKey4::dport);
-    event(&FlowOpened4::protocol) = frame.key(&FlowKey4::protocol);
-    event(&FlowOpened4::zero8) = u8{0};
-    event(&FlowOpened4::zero16) = u16{0};
-    event(&FlowOpened4::proxy) = fresh.forward(&Flow4::proxy);
-    event(&FlowOpened4::target) = fresh.forward(&Flow4::target);
+    const auto event = b.stack<Opened>("event");
+    copy_address(event(&Opened::saddr), frame.key(&F::Key::saddr));
+    copy_address(event(&Opened::daddr), frame.key(&F::Key::daddr));
+    event(&Opened::sport) = frame.key(&F::Key::sport);
+    event(&Opened::dport) = frame.key(&F::Key::dport);
+    event(&Opened::protocol) = frame.key(&F::Key::protocol);
+    event(&Opened::zero8) = u8{0};
+    event(&Opened::zero16) = u16{0};
+    event(&Opened::proxy) = fresh.forward(&F::Flow::proxy);
+    event(&Opened::target) = fresh.forward(&F::Flow::target);
     const Label told = b.label("told");
     {
         auto result =
-            b.call<i64>(Helper::ringbuf_output, {*maps.events, event, u32{sizeof(FlowOpened4)}, 0}, "result");
+            b.call<i64>(Helper::ringbuf_output, {*maps.events, event, u32{sizeof(Opened)}, 0}, "result");
         b.jump_if(result == 0, told);
     }
     frame.index() = 0;
@@ -224,10 +227,10 @@ void announce(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& 
 
 } // namespace
 
-template <class L4>
-void insert_flow(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh,
-                 const Headers<L4>& headers, View<TargetRow> row, const View<Flow4>& flow, Ways& ways,
-                 Label raced)
+template <class F, class L4>
+void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
+                 const Headers<F, L4>& headers, View<TargetRow> row, const View<typename F::Flow>& flow,
+                 Ways& ways, Label raced)
 {
     fill_entries(b, frame, fresh, headers, row);
     row.release();
@@ -239,13 +242,13 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFram
 
     b.note("insert the forward entry");
     {
-        auto result = b.update(maps.flows, frame.key, fresh.forward, UpdateFlag::no_exist);
+        auto result = b.update(F::maps(maps).flows, frame.key, fresh.forward, UpdateFlag::no_exist);
         b.jump_if(result == 0, made);
         fresh.result().store(result.reg());
     }
     b.jump_if(fresh.result() != already_there, full);
     b.note("another CPU has made it meanwhile: its choice counts");
-    b.lookup_to(flow, maps.flows, frame.key, full);
+    b.lookup_to(flow, F::maps(maps).flows, frame.key, full);
     compare_translation(b, fresh, flow, undo);
     b.jump(raced);
     b.bind(undo);
@@ -261,9 +264,17 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFram
     if (maps.events) announce(b, maps, frame, fresh);
     b.point(flow, fresh.forward);
 }
-template void insert_flow(Dsl&, const Maps&, const Frame&, const NewFlowFrame&, const Headers<wire::Tcp>&,
-                          View<TargetRow>, const View<Flow4>&, Ways&, Label);
-template void insert_flow(Dsl&, const Maps&, const Frame&, const NewFlowFrame&, const Headers<wire::Udp>&,
-                          View<TargetRow>, const View<Flow4>&, Ways&, Label);
+template void insert_flow(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
+                          const Headers<V4, wire::Tcp>&, View<TargetRow>, const View<V4::Flow>&, Ways&,
+                          Label);
+template void insert_flow(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
+                          const Headers<V4, wire::Udp>&, View<TargetRow>, const View<V4::Flow>&, Ways&,
+                          Label);
+template void insert_flow(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
+                          const Headers<V6, wire::Tcp>&, View<TargetRow>, const View<V6::Flow>&, Ways&,
+                          Label);
+template void insert_flow(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
+                          const Headers<V6, wire::Udp>&, View<TargetRow>, const View<V6::Flow>&, Ways&,
+                          Label);
 
 } // namespace lb::datapath

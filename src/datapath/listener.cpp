@@ -12,12 +12,17 @@ using model::PlanListener;
 
 namespace {
 
+template <class F, class L4> bool is_of(const PlanListener& listener)
+{
+    return listener.family == F::family && static_cast<u8>(listener.protocol) == protocol_number<L4>;
+}
+
 // The ports of a protocol's listeners as they are loaded, sorted by that number.
-std::vector<be16> ports_of(const model::Plan& plan, u8 protocol)
+template <class F, class L4> std::vector<be16> ports_of(const model::Plan& plan)
 {
     std::vector<be16> ports;
     for (const auto& listener : plan.listeners)
-        if (static_cast<u8>(listener.protocol) == protocol) ports.emplace_back(listener.port);
+        if (is_of<F, L4>(listener)) ports.emplace_back(listener.port);
     std::ranges::sort(ports, {}, &be16::raw);
     const auto repeated = std::ranges::unique(ports);
     ports.erase(repeated.begin(), repeated.end());
@@ -46,10 +51,10 @@ void choose_port(Dsl& b, const Var<u16>& port, std::span<const be16> ports, cons
 }
 
 // Emits one listener's test; goes to `matched` with its proxy, falls through where it does not match.
-template <class L4>
+template <class F, class L4>
 void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener, const Maps& maps,
-                  const Headers<L4>& headers, const NewFlowFrame& frame, const StackVar<u32>& ifindex,
-                  Label matched)
+                  const Headers<F, L4>& headers, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
+                  const StackVar<u32>& ifindex, Label matched)
 {
     const Label next = b.label("next listener");
     if (!listener.interfaces.empty()) {
@@ -61,28 +66,28 @@ void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener,
         b.bind(here);
     }
     if (listener.kind == model::AddressKind::given)
-        b.jump_if(headers.ip(&wire::Ipv4::daddr) != listener.address, next);
-    if (listener.kind == model::AddressKind::own) {
-        frame.address() = headers.ip(&wire::Ipv4::daddr);
-        b.lookup_brief(maps.own_addresses, frame.address, next).release();
-    }
+        jump_if_differs(b, headers.ip(&F::Header::daddr), F::address(listener.address), next);
+    if (listener.kind == model::AddressKind::own)
+        b.lookup_brief(F::maps(maps).own_addresses, b.part(frame.key, &F::Key::daddr), next).release();
     const auto proxy = std::ranges::find(plan.proxies, listener.proxy, &model::PlanProxy::id);
-    if (has_source_routes(plan)) frame.route(&model::RouteKey4::proxy) = listener.proxy;
-    frame.group() = proxy->default_group;
+    if (has_source_routes(plan, F::family)) fresh.route(&F::Route::proxy) = listener.proxy;
+    fresh.group() = proxy->default_group;
     b.jump(matched);
     b.bind(next);
 }
 
 } // namespace
 
-bool listens(const model::Plan& plan, model::Protocol protocol)
+bool listens(const model::Plan& plan, model::Family family, model::Protocol protocol)
 {
-    return std::ranges::any_of(plan.listeners, [&](const auto& each) { return each.protocol == protocol; });
+    return std::ranges::any_of(
+        plan.listeners, [&](const auto& each) { return each.family == family && each.protocol == protocol; });
 }
 
-bool has_source_routes(const model::Plan& plan)
+bool has_source_routes(const model::Plan& plan, model::Family family)
 {
-    return std::ranges::any_of(plan.proxies, &model::PlanProxy::has_routes);
+    return std::ranges::any_of(
+        plan.routes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
 }
 
 bool compares_interfaces(const model::Plan& plan)
@@ -91,24 +96,29 @@ bool compares_interfaces(const model::Plan& plan)
                                [](const PlanListener& each) { return !each.interfaces.empty(); });
 }
 
-template <class L4> void gate_port(Dsl& b, const model::Plan& plan, const Headers<L4>& headers, Ways& ways)
+template <class F, class L4>
+void gate_port(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, Ways& ways)
 {
+    b.note("does anybody listen to the port?");
     const Label listening = b.label("listening");
     auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
-    const auto ports = ports_of(plan, protocol_number<L4>);
+    const auto ports = ports_of<F, L4>(plan);
     if (ports.size() == 1) return b.jump_if(port != ports.front().raw, ways.to(model::Reason::no_listener));
     choose_port(b, port, ports, [&](be16) { return listening; });
     b.jump(ways.to(model::Reason::no_listener));
     b.bind(listening);
 }
-template void gate_port(Dsl&, const model::Plan&, const Headers<wire::Tcp>&, Ways&);
-template void gate_port(Dsl&, const model::Plan&, const Headers<wire::Udp>&, Ways&);
+template void gate_port(Dsl&, const model::Plan&, const Headers<V4, wire::Tcp>&, Ways&);
+template void gate_port(Dsl&, const model::Plan&, const Headers<V4, wire::Udp>&, Ways&);
+template void gate_port(Dsl&, const model::Plan&, const Headers<V6, wire::Tcp>&, Ways&);
+template void gate_port(Dsl&, const model::Plan&, const Headers<V6, wire::Udp>&, Ways&);
 
-template <class L4>
-void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Headers<L4>& headers,
-                    const NewFlowFrame& frame, const StackVar<u32>& ifindex, Ways& ways, Label matched)
+template <class F, class L4>
+void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Headers<F, L4>& headers,
+                    const Frame<F>& frame, const NewFlowFrame<F>& fresh, const StackVar<u32>& ifindex,
+                    Ways& ways, Label matched)
 {
-    const auto ports = ports_of(plan, protocol_number<L4>);
+    const auto ports = ports_of<F, L4>(plan);
     std::vector<Label> leaves;
     for (const be16 port : ports) leaves.push_back(b.label("port " + std::to_string(port.host())));
     if (ports.size() > 1) {
@@ -122,14 +132,18 @@ void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Hea
         b.note("listeners of port " + std::to_string(ports[i].host()));
         b.bind(leaves[i]);
         for (const auto& listener : plan.listeners)
-            if (static_cast<u8>(listener.protocol) == protocol_number<L4> && listener.port == ports[i].host())
-                try_listener(b, plan, listener, maps, headers, frame, ifindex, matched);
+            if (is_of<F, L4>(listener) && listener.port == ports[i].host())
+                try_listener(b, plan, listener, maps, headers, frame, fresh, ifindex, matched);
         b.jump(ways.to(model::Reason::other_address));
     }
 }
-template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Tcp>&,
-                             const NewFlowFrame&, const StackVar<u32>&, Ways&, Label);
-template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<wire::Udp>&,
-                             const NewFlowFrame&, const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<V4, wire::Tcp>&,
+                             const Frame<V4>&, const NewFlowFrame<V4>&, const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<V4, wire::Udp>&,
+                             const Frame<V4>&, const NewFlowFrame<V4>&, const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<V6, wire::Tcp>&,
+                             const Frame<V6>&, const NewFlowFrame<V6>&, const StackVar<u32>&, Ways&, Label);
+template void match_listener(Dsl&, const model::Plan&, const Maps&, const Headers<V6, wire::Udp>&,
+                             const Frame<V6>&, const NewFlowFrame<V6>&, const StackVar<u32>&, Ways&, Label);
 
 } // namespace lb::datapath

@@ -24,14 +24,29 @@ u32 slots_capacity(const model::Plan& plan)
     return std::max(total, u32{1});
 }
 
+namespace {
+
+template <class A>
+std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family family,
+                                         const std::string& suffix)
+{
+    if (!plan.has(family)) return std::nullopt;
+    const auto routes = std::ranges::count_if(
+        plan.routes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
+    return FamilyMaps<A>{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
+                         .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
+                                    std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
+                         .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max}};
+}
+
+} // namespace
+
 Maps::Maps(const model::Plan& plan)
-    : flows("flows4", bpf::MapType::hash, 2 * plan.max_connections),
+    : v4(family_maps<be32>(plan, model::Family::ipv4, "4")),
+      v6(family_maps<model::Address6>(plan, model::Family::ipv6, "6")),
       targets("targets", bpf::MapType::array, ids_end(plan.targets)),
       groups("groups", bpf::MapType::array, ids_end(plan.groups), bpf::map_mmapable),
       slots("slots", bpf::MapType::array, slots_capacity(plan), bpf::map_mmapable),
-      routes("routes4", bpf::MapType::lpm_trie, std::max<u32>(1, static_cast<u32>(plan.routes.size())),
-             bpf::map_no_prealloc),
-      own_addresses("own4", bpf::MapType::hash, own_addresses_max),
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
 {
@@ -42,8 +57,20 @@ Maps::Maps(const model::Plan& plan)
 
 std::vector<const bpf::MapSpec*> Maps::all() const
 {
-    std::vector<const bpf::MapSpec*> maps{&flows,  &targets,       &groups,   &slots,
-                                          &routes, &own_addresses, &counters, &exits};
+    std::vector<const bpf::MapSpec*> maps;
+    const auto add = [&](const auto& family) {
+        for (const bpf::MapSpec* each : {static_cast<const bpf::MapSpec*>(&family.flows),
+                                         static_cast<const bpf::MapSpec*>(&family.routes),
+                                         static_cast<const bpf::MapSpec*>(&family.own_addresses)})
+            maps.push_back(each);
+    };
+    if (v4) add(*v4);
+    if (v6) add(*v6);
+    for (const bpf::MapSpec* each :
+         {static_cast<const bpf::MapSpec*>(&targets), static_cast<const bpf::MapSpec*>(&groups),
+          static_cast<const bpf::MapSpec*>(&slots), static_cast<const bpf::MapSpec*>(&counters),
+          static_cast<const bpf::MapSpec*>(&exits)})
+        maps.push_back(each);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

@@ -1,5 +1,6 @@
 // The maps of one balancer: what each is for, its types and its size, which follows from the plan.
-// Descriptions only; the kernel layer makes the maps, the runtime fills them.
+// Descriptions only; the kernel layer makes the maps, the runtime fills them. A map that the plan does not
+// need is not there.
 #pragma once
 
 #include "datapath/fields.hpp"
@@ -10,21 +11,27 @@
 
 namespace lb::datapath {
 
-struct Maps {
-    explicit Maps(const model::Plan& plan);
-
+/// Those that hold addresses, of one family.
+template <class A> struct FamilyMaps {
     /// Both directions of every connection. Shared by all CPUs: a reply often arrives on another one.
     /// Preallocated and not LRU: exactly max-connections fit, from whichever CPU they come, and nothing is
     /// evicted that still lives.
-    bpf::Map<model::FlowKey4, model::Flow4> flows;
-    bpf::Map<u32, model::TargetRow> targets; ///< by target id
-    bpf::Map<u32, model::GroupRow> groups;   ///< by group id: where its slot table lies
-    bpf::Map<u32, u32> slots;                ///< the slot tables, one after the other: target ids
-    bpf::Map<model::RouteKey4, u32> routes;  ///< proxy and source prefix -> group id
-    bpf::Map<be32, u32> own_addresses;       ///< the host's addresses, kept current; the value is not used
+    bpf::Map<model::FlowKey<A>, model::Flow<A>> flows;
+    bpf::Map<model::RouteKey<A>, u32> routes; ///< proxy and source prefix -> group id
+    bpf::Map<A, u32> own_addresses;           ///< the host's addresses, kept current; the value is not used
+};
+
+struct Maps {
+    explicit Maps(const model::Plan& plan);
+
+    std::optional<FamilyMaps<be32>> v4;
+    std::optional<FamilyMaps<model::Address6>> v6;
+    bpf::Map<u32, model::TargetRow> targets;       ///< by target id
+    bpf::Map<u32, model::GroupRow> groups;         ///< by group id: where its slot table lies
+    bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
-    /// Only with `stats-enabled`: new connections (model::FlowOpened4), and those that found no room there.
+    /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.
     std::optional<bpf::MapSpec> events;
     std::optional<bpf::Map<u32, u64>> events_lost; ///< one row, per CPU
 

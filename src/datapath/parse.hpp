@@ -1,5 +1,9 @@
-// From the first byte of a frame to its L4 header: Ethernet, IPv4 without options, not a fragment, TCP or
-// UDP. All else leaves with a reason; nothing has been changed by then.
+// From the first byte of a frame to its L4 header: Ethernet, up to two VLAN tags in the frame, IPv4 with
+// options or IPv6 with extension headers. What is not translated leaves with a reason; nothing has been
+// changed by then.
+//
+// The packet pointer stands at the IP header afterwards, wherever that is, and a second one at the L4 header:
+// the plain packet costs two additions for it, and all others share the code that follows.
 #pragma once
 
 #include "datapath/frame.hpp"
@@ -12,48 +16,77 @@ namespace lb::datapath {
 
 /// The reasons by which one role's parser lets go of what it does not handle.
 struct ParseReasons {
-    model::Reason not_ipv4, truncated, bad_header, ip_options, fragment, other_protocol;
+    model::Reason not_ip, no_family, too_many_tags, bad_header, extension_header, fragment, other_protocol;
 };
-inline constexpr ParseReasons ingress_parse_reasons{model::Reason::not_ipv4,   model::Reason::truncated,
-                                                    model::Reason::bad_header, model::Reason::ip_options,
-                                                    model::Reason::fragment,   model::Reason::other_protocol};
+inline constexpr ParseReasons ingress_parse_reasons{
+    model::Reason::not_ip,        model::Reason::no_family,        model::Reason::too_many_tags,
+    model::Reason::bad_header,    model::Reason::extension_header, model::Reason::fragment,
+    model::Reason::other_protocol};
 inline constexpr ParseReasons egress_parse_reasons{
-    model::Reason::egress_not_ipv4,   model::Reason::egress_truncated, model::Reason::egress_bad_header,
-    model::Reason::egress_ip_options, model::Reason::egress_fragment,  model::Reason::egress_other_protocol};
+    model::Reason::egress_not_ip,           model::Reason::egress_no_family,
+    model::Reason::egress_too_many_tags,    model::Reason::egress_bad_header,
+    model::Reason::egress_extension_header, model::Reason::egress_fragment,
+    model::Reason::egress_other_protocol};
 
 /// Where to go for a reason: a way out, or a stop on the way to it.
 using WayOut = std::function<bpf::Label(model::Reason)>;
 
-/// Emits the claim of Ethernet and IPv4; the frame says to be IPv4, and nothing more is known.
-bpf::View<wire::Ipv4> claim_ipv4(bpf::Dsl& b, bpf::PacketBounds& packet, const WayOut& leave,
-                                 const ParseReasons& reasons);
-/// Emits the checks of that header: what it says must be what this version translates.
-void check_ipv4(bpf::Dsl& b, const bpf::View<wire::Ipv4>& ip, const WayOut& leave,
-                const ParseReasons& reasons);
-
-/// How the way in learns whether a frame is as long as it says. A packet may lie in several buffers (XDP
-/// frags); data_end is the end of the first, so that the kernel is asked about the rest, by the context.
-struct WireLength {
-    std::optional<bpf::StackVar<u64>> context = {}; ///< empty: one buffer holds all
+/// How a program reads a frame.
+struct Parser {
+    bpf::Dsl& b;
+    bpf::PacketBounds& packet;
+    WayOut leave;
+    ParseReasons reasons;
+    bpf::Label too_short; ///< where claims go that find no room
+    /// Where the IP header begins, in bytes from the frame's start; empty where the program does not ask.
+    std::optional<bpf::StackVar<u64>> l3_offset = {};
+    /// Where a frame's length is compared with what IP says: some drivers put data_end behind the packet, so
+    /// the length is the header's.
+    bool check_length = false;
+    /// With that: the context, by which the kernel is asked for the length of a packet that lies in several
+    /// buffers (XDP frags).
+    std::optional<bpf::StackVar<u64>> context = {};
 };
 
-/// Emits the claim of the L4 header and the check of IPv4's total length against it: some drivers put
-/// data_end behind the packet, so the length is the header's. With `wire` it must also lie within the frame.
-template <class L4>
-Headers<L4> parse_l4(bpf::Dsl& b, bpf::PacketBounds& packet, const WayOut& leave, const ParseReasons& reasons,
-                     const WireLength* wire);
+/// Emits the claim of Ethernet and its tags; goes to `v4` or `v6` with the packet pointer at the IP header,
+/// of whose first bytes an Ipv4 is claimed; a family without a label leaves.
+bpf::View<wire::Ipv4> parse_ethernet(const Parser& parser, std::optional<bpf::Label> v4,
+                                     std::optional<bpf::Label> v6);
+
+/// Where to go by L4 protocol.
+struct Transports {
+    bpf::Label tcp, udp;
+};
+
+/// Emits the checks of the IP header and of what is between it and L4, and goes to the protocol's label with
+/// `l4` there.
+void parse_ip(const Parser& parser, const bpf::View<wire::Ipv4>& ip, bpf::PacketPointer& l4,
+              const Transports& to);
+void parse_ip(const Parser& parser, const bpf::View<wire::Ipv6>& ip, bpf::PacketPointer& l4,
+              const Transports& to);
+
+/// Emits the claim of the L4 header, and the check of the length that IP says.
+template <class F, class L4>
+Headers<F, L4> parse_l4(const Parser& parser, const bpf::View<typename F::Header>& ip,
+                        bpf::PacketPointer& l4);
+
+/// Emits the number of bytes from the IP header on, by what it says.
+bpf::Var<u64> ip_length(bpf::Dsl& b, const bpf::View<wire::Ipv4>& ip);
+bpf::Var<u64> ip_length(bpf::Dsl& b, const bpf::View<wire::Ipv6>& ip);
 
 /// Emits the packet's tuple as the flow table's key.
-template <class L4> void make_key(const bpf::StackView<model::FlowKey4>& key, const Headers<L4>& headers)
+template <class F, class L4>
+void make_key(const bpf::StackView<typename F::Key>& key, const Headers<F, L4>& headers)
 {
-    using model::FlowKey4;
-    key(&FlowKey4::saddr) = headers.ip(&wire::Ipv4::saddr);
-    key(&FlowKey4::daddr) = headers.ip(&wire::Ipv4::daddr);
-    key(&FlowKey4::sport) = headers.l4(&L4::sport);
-    key(&FlowKey4::dport) = headers.l4(&L4::dport);
-    key(&FlowKey4::protocol) = protocol_number<L4>;
-    key(&FlowKey4::zero8) = u8{0};
-    key(&FlowKey4::zero16) = u16{0};
+    using Key = typename F::Key;
+    using Header = typename F::Header;
+    copy_address(key(&Key::saddr), headers.ip(&Header::saddr));
+    copy_address(key(&Key::daddr), headers.ip(&Header::daddr));
+    key(&Key::sport) = headers.l4(&L4::sport);
+    key(&Key::dport) = headers.l4(&L4::dport);
+    key(&Key::protocol) = protocol_number<L4>;
+    key(&Key::zero8) = u8{0};
+    key(&Key::zero16) = u16{0};
 }
 
 } // namespace lb::datapath

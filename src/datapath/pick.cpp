@@ -6,21 +6,26 @@ namespace lb::datapath {
 
 using namespace bpf;
 using model::FlowKey4;
+using model::FlowKey6;
 using model::Reason;
 
-void route_by_source(Dsl& b, const Maps& maps, const View<wire::Ipv4>& ip, const NewFlowFrame& frame)
+template <class F>
+void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
+    using Route = typename F::Route;
     b.note("source route: longest prefix of this proxy");
     const Label none = b.label("no source route");
-    frame.route(&model::RouteKey4::prefix_length) = 64; // all bits of proxy id and address
-    frame.route(&model::RouteKey4::address) = ip(&wire::Ipv4::saddr);
-    auto route = b.lookup_brief(maps.routes, frame.route, none);
-    frame.group() = route.value();
+    fresh.route(&Route::prefix_length) = 32 + F::address_bits; // all bits of proxy id and address
+    copy_address(fresh.route(&Route::address), frame.key(&F::Key::saddr));
+    auto route = b.lookup_brief(F::maps(maps).routes, fresh.route, none);
+    fresh.group() = route.value();
     route.release();
     b.bind(none);
 }
+template void route_by_source(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
+template void route_by_source(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
 
-void hash_flow(Dsl& b, const Frame& frame, const NewFlowFrame& fresh)
+void hash_flow(Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh)
 {
     b.note("hash the tuple");
     auto hash = b.let_bits<u64>("hash", frame.key(&FlowKey4::saddr));
@@ -50,8 +55,50 @@ void hash_flow(Dsl& b, const Frame& frame, const NewFlowFrame& fresh)
     fresh.hash() = hash;
 }
 
-View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame& frame, const NewFlowFrame& fresh,
-                                   Ways& ways)
+// hash *= multiplier; hash ^= hash >> shift
+void mix(Dsl& b, Var<u64>& hash, u64 multiplier, u32 shift)
+{
+    {
+        auto factor = b.let<u64>("multiplier", multiplier);
+        hash *= factor.value();
+    }
+    auto high = b.let<u64>("high", hash);
+    high >>= shift;
+    hash ^= high.value();
+}
+
+void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
+{
+    using wire::Address6;
+    b.note("hash the tuple");
+    auto hash = b.let<u64>("hash", 0);
+    for (const auto address : {&FlowKey6::saddr, &FlowKey6::daddr})
+        for (const auto half : {&Address6::high, &Address6::low}) {
+            {
+                auto word = b.let_bits<u64>("word", frame.key(address)(half));
+                hash += word.value();
+            }
+            mix(b, hash, model::hash_multiplier_1, 32);
+        }
+    {
+        auto ports = b.let_bits<u64>("ports", frame.key(&FlowKey6::sport));
+        ports <<= 16;
+        auto part = b.let_bits<u64>("part", frame.key(&FlowKey6::dport));
+        ports |= part.value();
+        ports <<= 16;
+        hash += ports.value();
+        hash += frame.key(&FlowKey6::protocol);
+    }
+    mix(b, hash, model::hash_multiplier_2, 29);
+    auto multiplier = b.let<u64>("multiplier", model::hash_multiplier_3);
+    hash *= multiplier.value();
+    hash >>= 32;
+    fresh.hash() = hash;
+}
+
+template <class F>
+View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame<F>& frame,
+                                   const NewFlowFrame<F>& fresh, Ways& ways)
 {
     b.note("slot of the group's table");
     auto group = b.lookup_brief(maps.groups, fresh.group, ways.to(Reason::internal));
@@ -72,5 +119,10 @@ View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame& frame,
     b.note("the target's row");
     return b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
 }
+
+template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
+                                            Ways&);
+template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
+                                            Ways&);
 
 } // namespace lb::datapath

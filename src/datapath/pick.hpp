@@ -8,15 +8,17 @@
 
 namespace lb::datapath {
 
-/// Emits the longest-prefix match of the packet's source over the proxy's routes; a hit replaces the group.
-void route_by_source(bpf::Dsl& b, const Maps& maps, const bpf::View<wire::Ipv4>& ip,
-                     const NewFlowFrame& frame);
+/// Emits the longest-prefix match of the key's source over the proxy's routes; a hit replaces the group.
+template <class F>
+void route_by_source(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh);
 
-/// Emits model::flow_hash() over the packet's key into `frame.hash`.
-void hash_flow(bpf::Dsl& b, const Frame& frame, const NewFlowFrame& fresh);
+/// Emits model::flow_hash() over the packet's key into `fresh.hash`.
+void hash_flow(bpf::Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh);
+void hash_flow(bpf::Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh);
 
 /// Emits group -> slot -> target; returns the target's row and leaves its id in `frame.index`.
-bpf::View<model::TargetRow> pick_target(bpf::Dsl& b, const Maps& maps, const Frame& frame,
-                                        const NewFlowFrame& fresh, Ways& ways);
+template <class F>
+bpf::View<model::TargetRow> pick_target(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
+                                        const NewFlowFrame<F>& fresh, Ways& ways);
 
 } // namespace lb::datapath

@@ -50,7 +50,7 @@ std::string target_problem(const IpAddress& ip)
     if (!ip.is_v6()) return "";
     if (ip.is_loopback())
         return "IPv6 has no way to route to its loopback address: expected another address of this host";
-    return std::string(ipv6_later);
+    return "";
 }
 
 std::string listener_problem(const IpAddress& ip)
@@ -58,7 +58,7 @@ std::string listener_problem(const IpAddress& ip)
     if (const auto kind = not_unicast(ip); !kind.empty()) {
         return std::string(kind) + R"(: expected the address of a host, or "any")";
     }
-    return ip.is_v6() ? std::string(ipv6_later) : "";
+    return "";
 }
 
 std::string proxy_name_problem(std::string_view name)

@@ -15,7 +15,4 @@ std::string listener_problem(const IpAddress& ip);
 std::string proxy_name_problem(std::string_view name);
 std::string instance_problem(std::string_view name);
 
-/// What is said of IPv6 where it would be right but for the version.
-inline constexpr std::string_view ipv6_later = "IPv6: this version of lb does not have it yet";
-
 } // namespace lb::model

@@ -32,7 +32,7 @@ std::chrono::seconds Timeouts::of(FlowState state) const
     return established;
 }
 
-FlowState state_of(const FlowKey4& key, const Flow4& forward, const Flow4* reply)
+template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply)
 {
     if (key.protocol != wire::protocol_tcp) return FlowState::udp;
     const u8 back = reply ? reply->tcp_flags : u8{0};
@@ -43,7 +43,7 @@ FlowState state_of(const FlowKey4& key, const Flow4& forward, const Flow4* reply
     return FlowState::established;
 }
 
-FlowKey4 reply_key(const FlowKey4& key, const Flow4& forward)
+template <class A> FlowKey<A> reply_key(const FlowKey<A>& key, const Flow<A>& forward)
 {
     return {.saddr = forward.daddr,
             .daddr = forward.saddr,
@@ -52,7 +52,7 @@ FlowKey4 reply_key(const FlowKey4& key, const Flow4& forward)
             .protocol = key.protocol};
 }
 
-FlowKey4 forward_key(const FlowKey4& key, const Flow4& reply)
+template <class A> FlowKey<A> forward_key(const FlowKey<A>& key, const Flow<A>& reply)
 {
     return {.saddr = reply.daddr,
             .daddr = reply.saddr,
@@ -60,5 +60,12 @@ FlowKey4 forward_key(const FlowKey4& key, const Flow4& reply)
             .dport = reply.sport,
             .protocol = key.protocol};
 }
+
+template FlowState state_of(const FlowKey4&, const Flow4&, const Flow4*);
+template FlowState state_of(const FlowKey6&, const Flow6&, const Flow6*);
+template FlowKey4 reply_key(const FlowKey4&, const Flow4&);
+template FlowKey6 reply_key(const FlowKey6&, const Flow6&);
+template FlowKey4 forward_key(const FlowKey4&, const Flow4&);
+template FlowKey6 forward_key(const FlowKey6&, const Flow6&);
 
 } // namespace lb::model

@@ -21,11 +21,11 @@ struct Timeouts {
 /// `reply` is null where the reply's entry is gone. TCP states follow RFC 9293 as far as flags alone tell: a
 /// handshake is complete with the client's ACK, a connection closed with a FIN from both sides or a RST from
 /// either.
-FlowState state_of(const FlowKey4& key, const Flow4& forward, const Flow4* reply);
+template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply);
 
 /// The key by which the replies of this forward entry come.
-FlowKey4 reply_key(const FlowKey4& key, const Flow4& forward);
+template <class A> FlowKey<A> reply_key(const FlowKey<A>& key, const Flow<A>& forward);
 /// The key of the forward entry that this reply entry belongs to.
-FlowKey4 forward_key(const FlowKey4& key, const Flow4& reply);
+template <class A> FlowKey<A> forward_key(const FlowKey<A>& key, const Flow<A>& reply);
 
 } // namespace lb::model

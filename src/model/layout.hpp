@@ -3,7 +3,7 @@
 // order: be types are network order, all else is host order.
 #pragma once
 
-#include "lb/base/bytes.hpp"
+#include "lb/base/wire.hpp"
 
 namespace lb::model {
 
@@ -12,23 +12,28 @@ inline constexpr u32 flow_layout_version = 1;
 /// 127.0.0.0/8 (RFC 1122, 3.2.1.3 g): never on the wire.
 inline constexpr be32 loopback_network{0x7f000000}, loopback_mask{0xff000000};
 
-/// A tuple as it is on the wire. Every byte is named, because hash maps compare all of them.
-struct FlowKey4 {
-    be32 saddr{}, daddr{};
+using wire::Address6;
+
+/// A tuple as it is on the wire, of IPv4 (A: be32) or IPv6. Every byte is named, because hash maps compare
+/// all of them.
+template <class A> struct FlowKey {
+    A saddr{}, daddr{};
     be16 sport{}, dport{};
     u8 protocol = 0;
     u8 zero8 = 0;
     u16 zero16 = 0;
-    friend bool operator==(const FlowKey4&, const FlowKey4&) = default;
+    friend bool operator==(const FlowKey&, const FlowKey&) = default;
 };
-static_assert(sizeof(FlowKey4) == 16);
+using FlowKey4 = FlowKey<be32>;
+using FlowKey6 = FlowKey<Address6>;
+static_assert(sizeof(FlowKey4) == 16 && sizeof(FlowKey6) == 40);
 
 enum class Direction : u8 { forward = 0, reply = 1 };
 
 /// What to do with a packet of that tuple: a rewrite that is ready to be applied, and what was seen so far.
 /// A connection has two of these, one per direction; each is found by the tuple that its packets carry.
-struct Flow4 {
-    be32 saddr{}, daddr{}; ///< the addresses to write
+template <class A> struct Flow {
+    A saddr{}, daddr{};    ///< the addresses to write
     be16 sport{}, dport{}; ///< the ports to write
     u16 address_delta = 0; ///< one's complement sum of the change of addresses, as loaded (RFC 1624)
     u16 l4_delta = 0;      ///< the same of addresses and ports
@@ -43,17 +48,20 @@ struct Flow4 {
     u16 port_delta = 0; ///< the same of ports alone
     u32 zero32 = 0;
 };
-static_assert(sizeof(Flow4) == 64);
+using Flow4 = Flow<be32>;
+using Flow6 = Flow<Address6>;
+static_assert(sizeof(Flow4) == 64 && sizeof(Flow6) == 88);
 
-/// A target. Its id is the index into the array.
+/// A target. Its id is the index into the array. It has an address of one family; the other is 0.
 struct TargetRow {
-    be32 address{};
+    Address6 address6{};
+    be32 address4{};
     be16 port{};
     u16 zero16 = 0;
     u32 proxy = 0;
     u32 zero32 = 0;
 };
-static_assert(sizeof(TargetRow) == 16);
+static_assert(sizeof(TargetRow) == 32);
 
 /// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
 struct GroupRow {
@@ -65,16 +73,18 @@ struct GroupRow {
 };
 
 /// Key of the source routes: longest prefix match over the proxy id (all of its bits) and the source address.
-struct RouteKey4 {
+template <class A> struct RouteKey {
     u32 prefix_length = 0; ///< host order: 32 + the source prefix's length
     u32 proxy = 0;
-    be32 address{};
+    A address{};
 };
-static_assert(sizeof(RouteKey4) == 12);
+using RouteKey4 = RouteKey<be32>;
+using RouteKey6 = RouteKey<Address6>;
+static_assert(sizeof(RouteKey4) == 12 && sizeof(RouteKey6) == 24);
 
 /// What the program sends through the ring buffer for each new connection, where `stats-enabled` asks for it.
-struct FlowOpened4 {
-    be32 saddr{}, daddr{}; ///< as the client sends them
+template <class A> struct FlowOpened {
+    A saddr{}, daddr{}; ///< as the client sends them
     be16 sport{}, dport{};
     u8 protocol = 0;
     u8 zero8 = 0;
@@ -82,7 +92,9 @@ struct FlowOpened4 {
     u32 proxy = 0;  ///< proxy id
     u32 target = 0; ///< target id
 };
-static_assert(sizeof(FlowOpened4) == 24);
+using FlowOpened4 = FlowOpened<be32>;
+using FlowOpened6 = FlowOpened<Address6>;
+static_assert(sizeof(FlowOpened4) == 24 && sizeof(FlowOpened6) == 48); // told apart by their size
 
 /// Counters of a target, one row per CPU; they only grow.
 struct TargetCounters {

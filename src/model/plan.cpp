@@ -41,7 +41,8 @@ public:
 
     Result<Plan> make()
     {
-        if (const std::string problem = ipv6_use(); !problem.empty()) return fail(ErrorKind::config, problem);
+        if (const std::string problem = mixed_families(); !problem.empty())
+            return fail(ErrorKind::config, problem);
         plan_.instance = config_.settings.instance;
         plan_.settings = config_.settings;
         plan_.max_connections = config_.settings.max_connections;
@@ -59,10 +60,10 @@ public:
     }
 
 private:
-    std::string ipv6_use() const;
+    std::string mixed_families() const;
     void collect_interfaces();
     void add_proxy(const ProxyConfig& proxy);
-    void add_listeners(const ListenConfig& listen, u32 proxy);
+    void add_listeners(const ListenConfig& listen, Family family, u32 proxy);
     u32 add_group(const std::vector<TargetConfig>& targets, const std::string& proxy_name, u32 proxy);
     u32 add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy);
     void sort_listeners();
@@ -75,18 +76,20 @@ private:
     std::map<GroupKey, u32> known_groups_ = {};
 };
 
-// The maps and programs of this version are for IPv4; the reader refuses the rest, but a Config can be made
-// by hand.
-std::string Planner::ipv6_use() const
+// NAT keeps the client's address as the source, so that a target must be of the client's family.
+std::string Planner::mixed_families() const
 {
-    const auto is_v6 = [](const TargetConfig& target) { return target.endpoint.ip.is_v6(); };
     for (const auto& proxy : config_.proxies) {
-        bool found = std::ranges::any_of(proxy.listen.addresses, &IpAddress::is_v6) ||
-                     std::ranges::any_of(proxy.default_targets, is_v6);
-        for (const auto& route : proxy.source_routes) {
-            found = found || route.source.address.is_v6() || std::ranges::any_of(route.targets, is_v6);
-        }
-        if (found) return "proxy " + proxy.name + ": " + std::string(ipv6_later);
+        const Family family = family_of(proxy.default_targets.front().endpoint.ip);
+        const auto other = [&](const IpAddress& ip) { return family_of(ip) != family; };
+        const auto other_target = [&](const TargetConfig& each) { return other(each.endpoint.ip); };
+        bool mixed = std::ranges::any_of(proxy.listen.addresses, other) ||
+                     std::ranges::any_of(proxy.default_targets, other_target);
+        for (const auto& route : proxy.source_routes)
+            mixed = mixed || other(route.source.address) || std::ranges::any_of(route.targets, other_target);
+        if (mixed)
+            return "proxy " + proxy.name +
+                   ": IPv4 and IPv6: expected addresses, targets and source routes of one family";
     }
     return "";
 }
@@ -132,20 +135,18 @@ u32 Planner::add_group(const std::vector<TargetConfig>& targets, const std::stri
     return plan_.groups.back().id;
 }
 
-void Planner::add_listeners(const ListenConfig& listen, u32 proxy)
+void Planner::add_listeners(const ListenConfig& listen, Family family, u32 proxy)
 {
     std::vector<std::string> interfaces = listen.interfaces;
     std::ranges::sort(interfaces);
     if (interfaces == plan_.interfaces) interfaces.clear();
-    std::vector<be32> addresses{be32{}};
-    if (listen.kind == AddressKind::given) {
-        addresses.clear();
-        for (const auto& address : listen.addresses) addresses.push_back(address.v4());
-    }
+    std::vector<IpAddress> addresses{IpAddress{}};
+    if (listen.kind == AddressKind::given) addresses = listen.addresses;
     for (const Protocol protocol : {Protocol::tcp, Protocol::udp}) {
         if (!(protocol == Protocol::tcp ? listen.tcp : listen.udp)) continue;
-        for (const be32 address : addresses)
+        for (const auto& address : addresses)
             plan_.listeners.push_back({.proxy = proxy,
+                                       .family = family,
                                        .protocol = protocol,
                                        .port = listen.port,
                                        .kind = listen.kind,
@@ -157,7 +158,7 @@ void Planner::add_listeners(const ListenConfig& listen, u32 proxy)
 void Planner::add_proxy(const ProxyConfig& proxy)
 {
     const u32 id = proxy_ids_.id_of(proxy.name);
-    add_listeners(proxy.listen, id);
+    add_listeners(proxy.listen, family_of(proxy.default_targets.front().endpoint.ip), id);
     const u32 group = add_group(proxy.default_targets, proxy.name, id);
     for (const auto& route : proxy.source_routes)
         plan_.routes.push_back(
@@ -169,11 +170,27 @@ void Planner::add_proxy(const ProxyConfig& proxy)
 void Planner::sort_listeners()
 {
     std::ranges::stable_sort(plan_.listeners, {}, [](const PlanListener& each) {
-        return std::tuple(each.port, each.protocol, each.kind, each.address.host());
+        return std::tuple(each.family, each.port, each.protocol, each.kind, each.address);
     });
 }
 
 } // namespace
+
+TargetRow target_row(const PlanTarget& target)
+{
+    const IpAddress& ip = target.endpoint.ip;
+    TargetRow row{.port = be16(target.endpoint.port), .proxy = target.proxy};
+    if (ip.is_v6())
+        row.address6 = ip.address6();
+    else
+        row.address4 = ip.v4();
+    return row;
+}
+
+bool Plan::has(Family family) const
+{
+    return std::ranges::any_of(listeners, [&](const auto& each) { return each.family == family; });
+}
 
 Result<Plan> make_plan(const Config& config, const Ids& previous) { return Planner(config, previous).make(); }
 

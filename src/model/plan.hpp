@@ -10,6 +10,7 @@
 
 #include "lb/base/result.hpp"
 #include "model/config.hpp"
+#include "model/layout.hpp"
 
 namespace lb::model {
 
@@ -20,13 +21,17 @@ struct Ids {
     friend bool operator==(const Ids&, const Ids&) = default;
 };
 
-/// What one listener matches. Sorted in the Plan by port, protocol, kind (given, own, any), address.
+enum class Family : u8 { ipv4 = 4, ipv6 = 6 };
+inline Family family_of(const IpAddress& ip) { return ip.is_v6() ? Family::ipv6 : Family::ipv4; }
+
+/// What one listener matches. Sorted in the Plan by family, port, protocol, kind (given, own, any), address.
 struct PlanListener {
     u32 proxy = 0;
+    Family family = Family::ipv4;
     Protocol protocol = Protocol::tcp;
     u16 port = 0;
     AddressKind kind = AddressKind::own;
-    be32 address{};                           ///< for `given`
+    IpAddress address = {};                   ///< for `given`
     std::vector<std::string> interfaces = {}; ///< empty: every interface of the plan
 };
 
@@ -42,6 +47,9 @@ struct PlanTarget {
     u32 proxy = 0;
     Endpoint endpoint = {};
 };
+
+/// The target as the programs read it.
+TargetRow target_row(const PlanTarget& target);
 
 struct GroupMember {
     u32 target = 0; ///< target id
@@ -79,12 +87,16 @@ struct Plan {
     bool loopback_targets = false;   ///< some target is in 127/8: route_localnet, and a guard in the program
     bool loopback_interface = false; ///< `lo` is among the interfaces
     Settings settings = {};
+
+    /// Whether some listener is of this family.
+    bool has(Family family) const;
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together
 
 /// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids. An error
-/// of ErrorKind::config where the groups' tables would be larger than plan_slots_max, or an address is IPv6.
+/// of ErrorKind::config where the groups' tables would be larger than plan_slots_max, or a proxy has
+/// addresses of both families.
 Result<Plan> make_plan(const Config& config, const Ids& previous = {});
 
 } // namespace lb::model

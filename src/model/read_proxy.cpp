@@ -106,8 +106,6 @@ std::optional<Prefix> read_source(const Node& node)
         node.refuse("expected " + std::string(source_form));
     } else if (*prefix != prefix->network()) {
         node.refuse("bits are set below the prefix: the network is " + prefix->network().text());
-    } else if (prefix->address.is_v6()) {
-        node.refuse(ipv6_later);
     } else {
         return prefix;
     }

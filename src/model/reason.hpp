@@ -15,11 +15,14 @@ enum class Outcome : u8 { pass, drop };
 // X(enumerator, role, outcome, text for a person)
 #define LB_REASONS(X)                                                                                        \
     X(forwarded, ingress, pass, "translated toward a target")                                                \
-    X(not_ipv4, ingress, pass, "not an IPv4 frame (ARP, IPv6, tagged, ...)")                                 \
-    X(truncated, ingress, pass, "too short for its headers")                                                 \
-    X(bad_header, ingress, pass, "IPv4 header with a wrong version, header length or total length")          \
-    X(ip_options, ingress, pass, "IPv4 options, which this version does not translate")                      \
-    X(fragment, ingress, pass, "an IPv4 fragment, which this version does not translate")                    \
+    X(not_ip, ingress, pass, "neither an IPv4 nor an IPv6 frame (ARP, ...)")                                 \
+    X(no_family, ingress, pass, "of an IP version that no listener has")                                     \
+    X(too_many_tags, ingress, pass, "more than two VLAN tags")                                               \
+    X(truncated, ingress, pass, "shorter than its headers say")                                              \
+    X(bad_header, ingress, pass, "IP header with a wrong version or length")                                 \
+    X(extension_header, ingress, pass,                                                                       \
+      "more than six IPv6 extension headers, or a routing header with segments left")                        \
+    X(fragment, ingress, pass, "a fragment, which this version does not translate")                          \
     X(other_protocol, ingress, pass, "neither TCP nor UDP")                                                  \
     X(no_listener, ingress, pass, "no listener has this protocol and port")                                  \
     X(other_address, ingress, pass,                                                                          \
@@ -33,11 +36,14 @@ enum class Outcome : u8 { pass, drop };
       "no free source port for a connection that looks like another to its target")                          \
     X(internal, ingress, drop, "a map row is missing: a defect of lb")                                       \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
-    X(egress_not_ipv4, egress, pass, "not an IPv4 frame")                                                    \
-    X(egress_truncated, egress, pass, "too short for its headers")                                           \
-    X(egress_bad_header, egress, pass, "IPv4 header with a wrong version, header length or total length")    \
-    X(egress_ip_options, egress, pass, "IPv4 options, which this version does not translate")                \
-    X(egress_fragment, egress, pass, "an IPv4 fragment, which this version does not translate")              \
+    X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \
+    X(egress_no_family, egress, pass, "of an IP version that no listener has")                               \
+    X(egress_too_many_tags, egress, pass, "more than two VLAN tags")                                         \
+    X(egress_truncated, egress, pass, "shorter than its headers say")                                        \
+    X(egress_bad_header, egress, pass, "IP header with a wrong version or length")                           \
+    X(egress_extension_header, egress, pass,                                                                 \
+      "more than six IPv6 extension headers, or a routing header with segments left")                        \
+    X(egress_fragment, egress, pass, "a fragment, which this version does not translate")                    \
     X(egress_other_protocol, egress, pass, "neither TCP nor UDP")                                            \
     X(egress_no_flow, egress, pass, "not a reply of a known connection")                                     \
     X(egress_loopback, egress, drop, "from 127.0.0.0/8 toward the wire, not translated by lb")               \

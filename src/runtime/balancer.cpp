@@ -171,8 +171,21 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
 {
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
-    return collect(tables_["flows4"], clock_, model::Timeouts::from(plan_.settings.connection_timeout),
-                   ended);
+    const auto timeouts = model::Timeouts::from(plan_.settings.connection_timeout);
+    Collected sum;
+    const auto add = [&](const Result<Collected>& collected) -> Result<void> {
+        if (!collected) return std::unexpected(collected.error());
+        sum.connections += collected->connections;
+        sum.removed += collected->removed;
+        return {};
+    };
+    if (tables_.has("flows4"))
+        if (auto done = add(collect<be32>(tables_["flows4"], clock_, timeouts, ended)); !done)
+            return std::unexpected(done.error());
+    if (tables_.has("flows6"))
+        if (auto done = add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended)); !done)
+            return std::unexpected(done.error());
+    return sum;
 }
 
 Result<Totals> Balancer::totals() const

@@ -10,8 +10,8 @@
 namespace lb::runtime {
 
 using model::Direction;
-using model::Flow4;
-using model::FlowKey4;
+using model::Flow;
+using model::FlowKey;
 
 namespace {
 
@@ -22,8 +22,33 @@ u32 age(u32 now, u64 last_seen)
     return difference > 0x80000000u ? 0 : difference;
 }
 
-class Pass {
+template <class A>
+Ended describe(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply, model::FlowState state)
+{
+    Ended ended{.protocol = key.protocol,
+                .client = {IpAddress::from(key.saddr), key.sport.host()},
+                .listener = {IpAddress::from(key.daddr), key.dport.host()},
+                .target = {IpAddress::from(forward.daddr), forward.dport.host()},
+                .proxy = forward.proxy,
+                .target_id = forward.target,
+                .forward_packets = forward.packets,
+                .forward_bytes = forward.bytes,
+                .created = forward.created,
+                .last_seen = forward.last_seen,
+                .state = state};
+    if (reply) {
+        ended.reply_packets = reply->packets;
+        ended.reply_bytes = reply->bytes;
+        ended.last_seen = std::max(forward.last_seen, reply->last_seen);
+    }
+    return ended;
+}
+
+template <class A> class Pass {
 public:
+    using Key = FlowKey<A>;
+    using Entry = Flow<A>;
+
     Pass(const kernel::Map& flows, u32 now, u32 per_second, const model::Timeouts& timeouts,
          const std::function<void(const Ended&)>& each)
         : flows_(flows),
@@ -35,7 +60,7 @@ public:
         shortest_ = std::ranges::min(
             {timeouts.established, timeouts.half_open, timeouts.closing, timeouts.closed, timeouts.udp});
     }
-    Result<void> look_at(const FlowKey4& key, const Flow4& entry);
+    Result<void> look_at(const Key& key, const Entry& entry);
     const Collected& result() const { return result_; }
 
 private:
@@ -43,9 +68,9 @@ private:
     {
         return age(now_, last_seen) > static_cast<u64>(limit.count()) * per_second_;
     }
-    Result<std::optional<Ended>> expired(const FlowKey4& key, const Flow4& forward) const;
-    Result<bool> unchanged(const FlowKey4& key, const Flow4& entry) const;
-    Result<void> remove(const Ended& ended);
+    Result<std::optional<Ended>> expired(const Key& key, const Entry& forward) const;
+    Result<bool> unchanged(const Key& key, const Entry& entry) const;
+    Result<void> remove(const Key& key, const Entry& forward, const Ended& ended);
 
     const kernel::Map& flows_;
     u32 now_;
@@ -57,47 +82,47 @@ private:
 };
 
 // By both entries: a download is alive although its client only listens.
-Result<std::optional<Ended>> Pass::expired(const FlowKey4& key, const Flow4& forward) const
+template <class A> Result<std::optional<Ended>> Pass<A>::expired(const Key& key, const Entry& forward) const
 {
-    const auto reply = flows_.lookup<FlowKey4, Flow4>(model::reply_key(key, forward));
+    const auto reply = flows_.template lookup<Key, Entry>(model::reply_key(key, forward));
     if (!reply) return std::unexpected(reply.error());
-    const Flow4* back = *reply ? &**reply : nullptr;
+    const Entry* back = *reply ? &**reply : nullptr;
     const auto state = model::state_of(key, forward, back);
     const auto limit = timeouts_.of(state);
     if (!idle_for(forward.last_seen, limit) || (back && !idle_for(back->last_seen, limit)))
         return std::optional<Ended>{};
-    return Ended{.key = key, .forward = forward, .reply = *reply, .state = state};
+    return describe(key, forward, back, state);
 }
 
 // Whether the table still has the entry as it was read. The batch may be old by now, and a connection that
 // has just spoken, or has just begun, stays.
-Result<bool> Pass::unchanged(const FlowKey4& key, const Flow4& entry) const
+template <class A> Result<bool> Pass<A>::unchanged(const Key& key, const Entry& entry) const
 {
-    const auto now = flows_.lookup<FlowKey4, Flow4>(key);
+    const auto now = flows_.template lookup<Key, Entry>(key);
     if (!now) return std::unexpected(now.error());
     return *now && (*now)->last_seen == entry.last_seen;
 }
 
 // The reply entry first. A packet between the two removals then still finds the forward entry, and the next
 // one makes both anew; the other way round it would make a forward entry whose reply entry goes after all.
-Result<void> Pass::remove(const Ended& ended)
+template <class A> Result<void> Pass<A>::remove(const Key& key, const Entry& forward, const Ended& ended)
 {
-    for (const auto& key : {model::reply_key(ended.key, ended.forward), ended.key})
-        if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
+    for (const auto& each : {model::reply_key(key, forward), key})
+        if (auto removed = flows_.remove(each); !removed) return std::unexpected(removed.error());
     ++result_.removed;
     --result_.connections;
     if (each_) each_(ended);
     return {};
 }
 
-Result<void> Pass::look_at(const FlowKey4& key, const Flow4& entry)
+template <class A> Result<void> Pass<A>::look_at(const Key& key, const Entry& entry)
 {
     if (entry.direction == Direction::forward) ++result_.connections;
     if (!idle_for(entry.last_seen, shortest_)) return {};
     if (entry.direction == Direction::reply) {
         // Its forward entry speaks for both; without one, this is left over.
         const auto forward_key = model::forward_key(key, entry);
-        const auto forward = flows_.lookup<FlowKey4, Flow4>(forward_key);
+        const auto forward = flows_.template lookup<Key, Entry>(forward_key);
         if (!forward) return std::unexpected(forward.error());
         if (*forward && model::reply_key(forward_key, **forward) == key) return {};
         const auto same = unchanged(key, entry);
@@ -112,7 +137,7 @@ Result<void> Pass::look_at(const FlowKey4& key, const Flow4& entry)
     const auto same = unchanged(key, entry);
     if (!same) return std::unexpected(same.error());
     if (!*same) return {};
-    return remove(**old);
+    return remove(key, entry, **old);
 }
 
 } // namespace
@@ -141,21 +166,28 @@ Result<u32> JiffiesClock::now() const
     return run->retval;
 }
 
+template <class A>
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
                           const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each)
 {
     const auto now = clock.now();
     if (!now) return std::unexpected(now.error());
-    Pass pass(flows, *now, clock.per_second(), timeouts, each);
+    Pass<A> pass(flows, *now, clock.per_second(), timeouts, each);
     kernel::BatchReader reader(flows);
     for (;;) {
         const auto count = reader.next();
         if (!count) return std::unexpected(count.error());
         if (*count == 0) return pass.result();
         for (u32 i = 0; i < *count; ++i)
-            if (auto done = pass.look_at(reader.key_as<FlowKey4>(i), reader.value_as<Flow4>(i)); !done)
+            if (auto done = pass.look_at(reader.key_as<FlowKey<A>>(i), reader.value_as<Flow<A>>(i)); !done)
                 return std::unexpected(done.error());
     }
 }
+
+template Result<Collected> collect<be32>(const kernel::Map&, const JiffiesClock&, const model::Timeouts&,
+                                         const std::function<void(const Ended&)>&);
+template Result<Collected> collect<model::Address6>(const kernel::Map&, const JiffiesClock&,
+                                                    const model::Timeouts&,
+                                                    const std::function<void(const Ended&)>&);
 
 } // namespace lb::runtime

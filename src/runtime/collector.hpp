@@ -8,6 +8,7 @@
 
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
+#include "lb/base/address.hpp"
 #include "model/flow_state.hpp"
 
 namespace lb::runtime {
@@ -32,13 +33,17 @@ struct Collected {
 
 /// A connection that a pass took out, as it was then.
 struct Ended {
-    model::FlowKey4 key = {}; ///< of the forward direction
-    model::Flow4 forward = {};
-    std::optional<model::Flow4> reply = {};
+    u8 protocol = 0;                                  ///< IANA number
+    Endpoint client = {}, listener = {}, target = {}; ///< as packets have them
+    u32 proxy = 0, target_id = 0;
+    u64 forward_packets = 0, forward_bytes = 0, reply_packets = 0, reply_bytes = 0;
+    u64 created = 0, last_seen = 0; ///< jiffies64; the last packet of either direction
     model::FlowState state = model::FlowState::established;
 };
 
-/// One pass over the whole table. `each`, where given, hears of the connections that it takes out.
+/// One pass over a whole table of this family's addresses. `each`, where given, hears of the connections that
+/// it takes out.
+template <class A = be32>
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
                           const model::Timeouts& timeouts,
                           const std::function<void(const Ended&)>& each = {});

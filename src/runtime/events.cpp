@@ -54,22 +54,18 @@ std::string to_text(const ConnectionClosed& event)
 
 ConnectionClosed describe(const Ended& ended, const model::Plan& plan, u32 per_second)
 {
-    ConnectionClosed event{.connection = {.protocol = static_cast<model::Protocol>(ended.key.protocol),
-                                          .client = {IpAddress(ended.key.saddr), ended.key.sport.host()},
-                                          .listener = {IpAddress(ended.key.daddr), ended.key.dport.host()}},
+    ConnectionClosed event{.connection = {.protocol = static_cast<model::Protocol>(ended.protocol),
+                                          .client = ended.client,
+                                          .listener = ended.listener,
+                                          .target = ended.target}, // its address is there where the plan
+                                                                   // has forgotten the id
                            .state = ended.state,
-                           .forward_packets = ended.forward.packets,
-                           .forward_bytes = ended.forward.bytes};
-    // Where the plan has forgotten the target, its address is still in the entry.
-    event.connection.target = {IpAddress(ended.forward.daddr), ended.forward.dport.host()};
-    name_ids(event.connection, plan, ended.forward.proxy, ended.forward.target);
-    u64 last = ended.forward.last_seen;
-    if (ended.reply) {
-        event.reply_packets = ended.reply->packets;
-        event.reply_bytes = ended.reply->bytes;
-        last = std::max(last, ended.reply->last_seen);
-    }
-    event.duration = std::chrono::milliseconds((last - ended.forward.created) * 1000 / per_second);
+                           .forward_packets = ended.forward_packets,
+                           .forward_bytes = ended.forward_bytes,
+                           .reply_packets = ended.reply_packets,
+                           .reply_bytes = ended.reply_bytes};
+    name_ids(event.connection, plan, ended.proxy, ended.target_id);
+    event.duration = std::chrono::milliseconds((ended.last_seen - ended.created) * 1000 / per_second);
     return event;
 }
 
@@ -85,17 +81,28 @@ Result<OpenedEvents> OpenedEvents::open(const kernel::Map& events, const kernel:
     return opened;
 }
 
+namespace {
+
+template <class A> std::optional<ConnectionOpened> opened(std::span<const u8> record, const model::Plan& plan)
+{
+    model::FlowOpened<A> raw;
+    if (record.size() != sizeof(raw)) return std::nullopt;
+    __builtin_memcpy(&raw, record.data(), sizeof(raw));
+    ConnectionOpened event{.protocol = static_cast<model::Protocol>(raw.protocol),
+                           .client = {IpAddress::from(raw.saddr), raw.sport.host()},
+                           .listener = {IpAddress::from(raw.daddr), raw.dport.host()}};
+    name_ids(event, plan, raw.proxy, raw.target);
+    return event;
+}
+
+} // namespace
+
 void OpenedEvents::read(const model::Plan& plan, const std::function<void(const ConnectionOpened&)>& each)
 {
     ring_.consume([&](std::span<const u8> record) {
-        model::FlowOpened4 raw;
-        if (record.size() < sizeof(raw)) return;
-        __builtin_memcpy(&raw, record.data(), sizeof(raw));
-        ConnectionOpened event{.protocol = static_cast<model::Protocol>(raw.protocol),
-                               .client = {IpAddress(raw.saddr), raw.sport.host()},
-                               .listener = {IpAddress(raw.daddr), raw.dport.host()}};
-        name_ids(event, plan, raw.proxy, raw.target);
-        each(event);
+        auto event = opened<be32>(record, plan);
+        if (!event) event = opened<model::Address6>(record, plan);
+        if (event) each(*event);
     });
 }
 

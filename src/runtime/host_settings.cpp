@@ -133,12 +133,14 @@ std::map<std::string, std::string> needed_settings(const model::Plan& plan,
     if (plan.loopback_targets)
         for (const auto& name : plan.interfaces)
             if (name != "lo") needed["net/ipv4/conf/" + name + "/route_localnet"] = "1";
-    const bool elsewhere = std::ranges::any_of(plan.targets, [&](const model::PlanTarget& target) {
+    const auto elsewhere = [&](const model::PlanTarget& target) {
         return !target.endpoint.ip.is_loopback() && std::ranges::none_of(own, [&](const auto& each) {
             return each.address == target.endpoint.ip;
         });
-    });
-    if (elsewhere) needed["net/ipv4/ip_forward"] = "1";
+    };
+    for (const auto& target : plan.targets)
+        if (elsewhere(target))
+            needed[target.endpoint.ip.is_v6() ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward"] = "1";
     return needed;
 }
 

@@ -13,8 +13,8 @@
 
 namespace lb::runtime {
 
-/// Settings under /proc/sys by name, with the value needed: ip_forward for targets elsewhere, route_localnet
-/// on the interfaces for targets in 127/8.
+/// Settings under /proc/sys by name, with the value needed: ip_forward or its IPv6 counterpart for targets
+/// elsewhere, route_localnet on the interfaces for targets in 127/8.
 std::map<std::string, std::string> needed_settings(const model::Plan& plan,
                                                    std::span<const kernel::HostAddress> own);
 

@@ -3,21 +3,17 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <set>
 
 #include "kernel/map_batch.hpp"
 #include "model/maglev.hpp"
 
 namespace lb::runtime {
 
-using model::Flow4;
-using model::FlowKey4;
-
 namespace {
 
-Result<void> copy_flows(const kernel::Map& from, const kernel::Map& to)
+template <class A> Result<void> copy_flows(const kernel::Map& from, const kernel::Map& to)
 {
-    const auto entries = kernel::read_all<FlowKey4, Flow4>(from);
+    const auto entries = kernel::read_all<model::FlowKey<A>, model::Flow<A>>(from);
     if (!entries) return std::unexpected(entries.error());
     for (const auto& entry : *entries)
         if (auto done = to.update(entry.key, entry.value); !done)
@@ -27,7 +23,7 @@ Result<void> copy_flows(const kernel::Map& from, const kernel::Map& to)
 }
 
 // The flow table of an earlier run where it fits; a new one else, with what the old one held.
-Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolder& pins)
+template <class A> Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolder& pins)
 {
     const std::string name = pin_name(spec.name);
     if (!pins.has(name)) return kernel::Map::create(spec);
@@ -46,7 +42,7 @@ Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolde
             "the flow table of an earlier run has another layout: its connections are not taken over");
         return fresh;
     }
-    if (auto copied = copy_flows(*old, *fresh); !copied) spdlog::warn("{}", copied.error().message);
+    if (auto copied = copy_flows<A>(*old, *fresh); !copied) spdlog::warn("{}", copied.error().message);
     return fresh;
 }
 
@@ -54,15 +50,27 @@ Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolde
 
 std::string pin_name(const std::string& map)
 {
-    return map == "flows4" ? map + "_v" + std::to_string(model::flow_layout_version) : map;
+    return map == "flows4" || map == "flows6" ? map + "_v" + std::to_string(model::flow_layout_version) : map;
 }
+
+namespace {
+
+Result<kernel::Map> make_map(const bpf::MapSpec& spec, const datapath::Maps& maps,
+                             const kernel::PinFolder& pins)
+{
+    if (maps.v4 && &spec == &maps.v4->flows) return adopt_flows<be32>(spec, pins);
+    if (maps.v6 && &spec == &maps.v6->flows) return adopt_flows<model::Address6>(spec, pins);
+    return kernel::Map::create(spec);
+}
+
+} // namespace
 
 Result<Tables> Tables::create(const model::Plan& plan, const datapath::Maps& maps,
                               const kernel::PinFolder& pins)
 {
     Tables tables;
     for (const bpf::MapSpec* spec : maps.all()) {
-        auto map = spec == &maps.flows ? adopt_flows(*spec, pins) : kernel::Map::create(*spec);
+        auto map = make_map(*spec, maps, pins);
         if (!map) return std::unexpected(map.error());
         tables.maps_.emplace(spec->name, std::move(*map));
     }
@@ -72,16 +80,17 @@ Result<Tables> Tables::create(const model::Plan& plan, const datapath::Maps& map
 
 Result<void> Tables::fill(const model::Plan& plan) const
 {
-    for (const auto& target : plan.targets) {
-        const model::TargetRow row{
-            .address = target.endpoint.ip.v4(), .port = be16(target.endpoint.port), .proxy = target.proxy};
-        if (auto done = maps_.at("targets").update(target.id, row); !done) return done;
-    }
+    for (const auto& target : plan.targets)
+        if (auto done = maps_.at("targets").update(target.id, target_row(target)); !done) return done;
     for (const auto& route : plan.routes) {
-        const model::RouteKey4 key{.prefix_length = 32u + route.source.length,
-                                   .proxy = route.proxy,
-                                   .address = route.source.address.v4()};
-        if (auto done = maps_.at("routes4").update(key, route.group); !done) return done;
+        const u32 length = 32u + route.source.length;
+        const auto& address = route.source.address;
+        const auto done =
+            address.is_v6() ? maps_.at("routes6").update(
+                                  model::RouteKey6{length, route.proxy, address.address6()}, route.group)
+                            : maps_.at("routes4").update(model::RouteKey4{length, route.proxy, address.v4()},
+                                                         route.group);
+        if (!done) return done;
     }
     return fill_slots(plan);
 }
@@ -109,21 +118,39 @@ Result<void> Tables::fill_slots(const model::Plan& plan) const
     return {};
 }
 
+namespace {
+
+// Makes the map's keys these.
+template <class A> Result<void> set_keys(const kernel::Map& map, const std::vector<A>& wanted)
+{
+    const auto present = kernel::read_all<A, u32>(map);
+    if (!present) return std::unexpected(present.error());
+    for (const A& address : wanted)
+        if (auto done = map.update(address, u32{1}); !done) return done;
+    for (const auto& entry : *present)
+        if (std::ranges::find(wanted, entry.key) == wanted.end())
+            if (auto done = map.remove(entry.key); !done) return std::unexpected(done.error());
+    return {};
+}
+
+} // namespace
+
 Result<void> Tables::set_own_addresses(std::span<const kernel::HostAddress> addresses,
                                        bool with_loopback) const
 {
-    const kernel::Map& map = maps_.at("own4");
-    std::set<u32> wanted;
-    for (const auto& each : addresses)
-        if (each.address.is_v4() && (with_loopback || !each.address.is_loopback()))
-            wanted.insert(each.address.v4().raw);
-    const auto present = kernel::read_all<be32, u32>(map);
-    if (!present) return std::unexpected(present.error());
-    for (const u32 raw : wanted)
-        if (auto done = map.update(be32::from_raw(raw), u32{1}); !done) return done;
-    for (const auto& entry : *present)
-        if (!wanted.contains(entry.key.raw))
-            if (auto done = map.remove(entry.key); !done) return std::unexpected(done.error());
+    std::vector<be32> v4;
+    std::vector<model::Address6> v6;
+    for (const auto& each : addresses) {
+        if (each.address.is_loopback() && !with_loopback) continue;
+        if (each.address.is_v6())
+            v6.push_back(each.address.address6());
+        else
+            v4.push_back(each.address.v4());
+    }
+    if (maps_.contains("own4"))
+        if (auto done = set_keys(maps_.at("own4"), v4); !done) return done;
+    if (maps_.contains("own6"))
+        if (auto done = set_keys(maps_.at("own6"), v6); !done) return done;
     return {};
 }
 

@@ -24,6 +24,7 @@ public:
     /// listened on.
     Result<void> set_own_addresses(std::span<const kernel::HostAddress> addresses, bool with_loopback) const;
 
+    bool has(const std::string& name) const { return maps_.contains(name); }
     const kernel::Map& operator[](const std::string& name) const { return maps_.at(name); }
     /// Fds by name, for the loader.
     kernel::Resolver resolver() const;

@@ -8,7 +8,6 @@ namespace {
 
 using model::Reason;
 
-constexpr std::size_t ip_at = 14, l4_at = 34;
 constexpr u8 tcp = 6, udp = 17;
 constexpr u8 fin = 1, syn = 2, rst = 4, ack = 16;
 
@@ -26,15 +25,27 @@ void put(Bytes& bytes, std::size_t at, std::size_t size, u32 value)
 
 bool is_loopback(u32 address) { return address >> 24 == 127; }
 
+bool is_tag(u32 type) { return type == 0x8100 || type == 0x88a8; }
+
+// Where IPv4 begins: behind up to two VLAN tags.
+std::size_t ip_of(const Bytes& frame)
+{
+    std::size_t at = 14;
+    while (at < 22 && is_tag(number(frame, at - 2, 2))) at += 4;
+    return at;
+}
+std::size_t l4_of(const Bytes& frame) { return ip_of(frame) + 4 * (frame[ip_of(frame)] & 15u); }
+
 } // namespace
 
 Model::Tuple Model::tuple_of(const Bytes& frame)
 {
-    return {.saddr = number(frame, ip_at + 12, 4),
-            .daddr = number(frame, ip_at + 16, 4),
-            .sport = static_cast<u16>(number(frame, l4_at, 2)),
-            .dport = static_cast<u16>(number(frame, l4_at + 2, 2)),
-            .protocol = frame[ip_at + 9]};
+    const std::size_t ip = ip_of(frame), l4 = l4_of(frame);
+    return {.saddr = number(frame, ip + 12, 4),
+            .daddr = number(frame, ip + 16, 4),
+            .sport = static_cast<u16>(number(frame, l4, 2)),
+            .dport = static_cast<u16>(number(frame, l4 + 2, 2)),
+            .protocol = frame[ip + 9]};
 }
 
 bool Model::listens(u8 protocol) const
@@ -45,38 +56,51 @@ bool Model::listens(u8 protocol) const
 Model::Parsed Model::parse(const Bytes& frame, bool ingress) const
 {
     const auto leave = [&](Reason in, Reason out) { return Parsed{.reason = ingress ? in : out}; };
-    if (frame.size() < l4_at) return leave(Reason::truncated, Reason::egress_truncated);
-    if (number(frame, 12, 2) != 0x0800) return leave(Reason::not_ipv4, Reason::egress_not_ipv4);
-    const u32 destination = number(frame, ip_at + 16, 4);
+    const auto truncated = leave(Reason::truncated, Reason::egress_truncated);
+    const auto bad_header = leave(Reason::bad_header, Reason::egress_bad_header);
+    std::size_t ip = 14;
+    if (frame.size() < ip + 20) return truncated;
+    u32 type = number(frame, ip - 2, 2);
+    for (int tag = 0; tag < 2 && is_tag(type); ++tag) {
+        ip += 4;
+        if (frame.size() < ip + 20) return truncated;
+        type = number(frame, ip - 2, 2);
+    }
+    if (is_tag(type)) return leave(Reason::too_many_tags, Reason::egress_too_many_tags);
+    if (type == 0x86dd) return leave(Reason::no_family, Reason::egress_no_family);
+    if (type != 0x0800) return leave(Reason::not_ip, Reason::egress_not_ip);
+    const u32 destination = number(frame, ip + 16, 4);
     if (ingress && facts_.loopback_targets && is_loopback(destination))
         return {.reason = Reason::martian_loopback};
-    if (frame[ip_at] >> 4 != 4 || (frame[ip_at] & 15) < 5)
-        return leave(Reason::bad_header, Reason::egress_bad_header);
-    if ((frame[ip_at] & 15) != 5) return leave(Reason::ip_options, Reason::egress_ip_options);
+    const std::size_t words = frame[ip] & 15u;
+    if (frame[ip] >> 4 != 4 || words < 5) return bad_header;
+    const u8 protocol = frame[ip + 9];
+    const std::size_t header = protocol == tcp ? 20 : 8;
+    const u32 total = number(frame, ip + 2, 2);
+    if (words > 5 && total < 4 * words + header) return bad_header;
     // RFC 791: more fragments follow, or this one is not the first.
-    if ((number(frame, ip_at + 6, 2) & 0x3fff) != 0) return leave(Reason::fragment, Reason::egress_fragment);
-    const u8 protocol = frame[ip_at + 9];
+    if ((number(frame, ip + 6, 2) & 0x3fff) != 0) return leave(Reason::fragment, Reason::egress_fragment);
     if (protocol != tcp && protocol != udp)
         return leave(Reason::other_protocol, Reason::egress_other_protocol);
-    if (ingress && !listens(protocol)) return {.reason = Reason::no_listener};
-    const std::size_t header = protocol == tcp ? 20 : 8;
-    if (frame.size() < l4_at + header) return leave(Reason::truncated, Reason::egress_truncated);
-    const u32 total = number(frame, ip_at + 2, 2);
-    if (total < 20 + header) return leave(Reason::bad_header, Reason::egress_bad_header);
-    if (ingress && total > frame.size() - ip_at) return {.reason = Reason::truncated};
-    return {.whole = true, .tuple = tuple_of(frame), .flags = protocol == tcp ? frame[l4_at + 13] : u8{0}};
+    if (!listens(protocol)) return leave(Reason::no_listener, Reason::egress_no_flow);
+    const std::size_t l4 = ip + 4 * words;
+    if (frame.size() < l4 + header) return truncated;
+    if (total < 20 + header) return bad_header;
+    if (ingress && total > frame.size() - ip) return truncated;
+    return {.whole = true, .tuple = tuple_of(frame), .flags = protocol == tcp ? frame[l4 + 13] : u8{0}};
 }
 
 Bytes Model::rewritten(const Bytes& frame, const Tuple& to)
 {
     Bytes out = frame;
-    const bool unsummed = frame[ip_at + 9] == udp && number(frame, l4_at + 6, 2) == 0;
-    put(out, ip_at + 12, 4, to.saddr);
-    put(out, ip_at + 16, 4, to.daddr);
-    put(out, l4_at, 2, to.sport);
-    put(out, l4_at + 2, 2, to.dport);
+    const std::size_t ip = ip_of(frame), l4 = l4_of(frame);
+    const bool unsummed = frame[ip + 9] == udp && number(frame, l4 + 6, 2) == 0;
+    put(out, ip + 12, 4, to.saddr);
+    put(out, ip + 16, 4, to.daddr);
+    put(out, l4, 2, to.sport);
+    put(out, l4 + 2, 2, to.dport);
     lab::recompute_checksums(out);
-    if (unsummed) put(out, l4_at + 6, 2, 0); // RFC 768: the sender made none
+    if (unsummed) put(out, l4 + 6, 2, 0); // RFC 768: the sender made none
     return out;
 }
 

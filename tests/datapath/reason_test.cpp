@@ -40,11 +40,12 @@ const Bytes syn = build(request(Tcp{}));
 const Bytes reply = build(answer(Tcp{.sport = 8080, .dport = 40000, .flags = Tcp::ack_flag}));
 const auto opened = [](const Bench& bench) { bench.in(syn); };
 
-Packet with_options(Packet packet)
+Packet tagged(Packet packet)
 {
-    packet.options = {1, 1, 1, 0};
+    packet.vlans = {1, 2, 3};
     return packet;
 }
+
 Packet fragmented(Packet packet)
 {
     packet.fragment = 0x2000;
@@ -62,6 +63,20 @@ Packet to(Packet packet, const char* address)
     return packet;
 }
 
+// IPv6 with a routing header whose last destination is still ahead, then TCP.
+Bytes routing_header()
+{
+    Bytes frame(14 + 40 + 24 + 20);
+    frame[12] = 0x86, frame[13] = 0xdd;
+    frame[14] = 0x60;
+    frame[19] = 44;                              // payload length
+    frame[20] = 43;                              // routing
+    frame[54] = 6, frame[55] = 2, frame[57] = 1; // TCP follows 24 bytes; one segment left
+    return frame;
+}
+
+const std::string ipv6 = config_text(
+    {{.listen = R"("address": "2001:db8::1")", .target = R"({"ip": "2001:db8:1::1", "port": 8080})"}});
 const std::string loopback = config_text({{.target = R"({"ip": "127.0.0.1", "port": 8080})"}});
 const std::string two_vips = config_text({{.listen = R"("address": ["192.0.2.1", "192.0.2.2"])"}});
 
@@ -83,14 +98,18 @@ Case case_of(Reason reason)
     switch (reason) {
     case Reason::forwarded:
         return {.before = opened, .frame = syn};
-    case Reason::not_ipv4:
+    case Reason::not_ip:
         return {.frame = changed(syn, 12, 0x86)};
+    case Reason::no_family:
+        return {.frame = routing_header()};
+    case Reason::too_many_tags:
+        return {.frame = build(tagged(request(Tcp{})))};
     case Reason::truncated:
         return {.frame = cut(syn, 40)};
     case Reason::bad_header:
         return {.frame = changed(syn, 14, 0x44)};
-    case Reason::ip_options:
-        return {.frame = build(with_options(request(Tcp{})))};
+    case Reason::extension_header:
+        return {.config = ipv6, .frame = routing_header()};
     case Reason::fragment:
         return {.frame = build(fragmented(request(Tcp{})))};
     case Reason::other_protocol:
@@ -120,14 +139,18 @@ Case case_of(Reason reason)
                 .frame = syn};
     case Reason::reply_forwarded:
         return {.before = opened, .frame = reply};
-    case Reason::egress_not_ipv4:
+    case Reason::egress_not_ip:
         return {.frame = changed(cut(reply, 60), 12, 0x86)};
+    case Reason::egress_no_family:
+        return {.frame = routing_header()};
+    case Reason::egress_too_many_tags:
+        return {.frame = build(tagged(answer(Tcp{})))};
     case Reason::egress_truncated:
         return {.frame = cut(reply, 40)};
     case Reason::egress_bad_header:
         return {.frame = changed(reply, 14, 0x44)};
-    case Reason::egress_ip_options:
-        return {.frame = build(with_options(answer(Tcp{})))};
+    case Reason::egress_extension_header:
+        return {.config = ipv6, .frame = routing_header()};
     case Reason::egress_fragment:
         return {.frame = build(fragmented(answer(Tcp{})))};
     case Reason::egress_other_protocol:

@@ -134,7 +134,6 @@ TEST_CASE("a target twice in a group is refused, with the first", "[config]")
 TEST_CASE("an address that no target can have is refused with the reason", "[config]")
 {
     const std::string host = ": expected the address of a host";
-    const std::string later = ": IPv6: this version of lb does not have it yet";
     const Refusal rows[] = {
         {"0.0.0.0", ": the unspecified address" + host},
         {"255.255.255.255", ": the broadcast address" + host},
@@ -143,8 +142,6 @@ TEST_CASE("an address that no target can have is refused with the reason", "[con
         {"::", ": the unspecified address" + host},
         {"ff02::1", ": a multicast address" + host},
         {"::1", ": IPv6 has no way to route to its loopback address: expected another address of this host"},
-        {"2001:db8::1", later},
-        {"::ffff:127.0.0.1", later},
         {"10.0.0.256", ": expected an IP address"},
         {"10.0.0.1:80", ": expected an IP address"},
         {"[::1]", ": expected an IP address"},

@@ -36,9 +36,9 @@ const char* const there = "map_lookup_elem jiffies64 map_lookup_elem";
 const char* const back = "map_lookup_elem jiffies64 map_lookup_elem l4_csum_replace l4_csum_replace";
 
 const Expected expected[] = {
-    {"TCP in, first packet", 296, new_connection}, {"TCP in, established", 103, there},
-    {"TCP out, established", 102, back},           {"UDP in, first packet", 296, new_connection},
-    {"UDP in, established", 100, there},           {"UDP out, established", 99, back},
+    {"TCP in, first packet", 297, new_connection}, {"TCP in, established", 104, there},
+    {"TCP out, established", 112, back},           {"UDP in, first packet", 297, new_connection},
+    {"UDP in, established", 101, there},           {"UDP out, established", 109, back},
 };
 
 struct Cost {
@@ -111,11 +111,7 @@ private:
     // As the daemon fills them.
     void fill()
     {
-        for (const auto& target : plan_.targets)
-            put("targets", target.id,
-                model::TargetRow{.address = target.endpoint.ip.v4(),
-                                 .port = be16(target.endpoint.port),
-                                 .proxy = target.proxy});
+        for (const auto& target : plan_.targets) put("targets", target.id, model::target_row(target));
         u32 first = 0;
         for (const auto& group : plan_.groups) {
             std::vector<std::string> keys;

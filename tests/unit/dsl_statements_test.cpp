@@ -408,16 +408,19 @@ TEST_CASE("a packet gives headers only behind one check of their whole length", 
              packet.length("length");
          }},
     });
-    check(
-        {{"r8 = r1\nr6 = *(u32 *)(r8 +76)\nr7 = *(u32 *)(r8 +80)\nr0 = r6\nr0 += 54\nif r0 <= r7 goto pc+5\n"
-          "r1 = r8\nr2 = 54\ncall bpf_skb_pull_data#39\nr6 = *(u32 *)(r8 +76)\nr7 = *(u32 *)(r8 +80)\n"
-          "r0 = *(u32 *)(r8 +0)\n",
-          [](Dsl& b) {
-              SkbPacket packet(b);
-              packet.pull(54);
-              b.let<u32>("length", packet.context()(&SkBuff::len));
-          }}},
-        ProgramType::sched_cls);
+    check({{"r8 = r1\n*(u64 *)(r10 -8) = 0\nr6 = *(u32 *)(r8 +76)\nr7 = *(u32 *)(r8 +80)\nr0 = r6\nr0 += 8\n"
+            "if r0 > r7 goto pc+1\ngoto pc+10\nr0 = *(u64 *)(r10 -8)\nif r0 != 0x0 goto pc+8\n"
+            "*(u64 *)(r10 -8) = 1\nr0 = *(u32 *)(r8 +0)\nif w0 <= 0x36 goto pc+1\nr0 = 54\n"
+            "r1 = r8\nr2 = r0\ncall bpf_skb_pull_data#39\ngoto pc-16\n",
+            [](Dsl& b) {
+                SkbPacket packet(b);
+                const Label out = b.label("out");
+                packet.claim<Key>(packet.too_short());
+                b.jump(out);
+                packet.emit_retry(54, out);
+                b.bind(out);
+            }}},
+          ProgramType::sched_cls);
 }
 
 TEST_CASE("every way out has its reason and verdict, and one end counts them", "[dsl]")

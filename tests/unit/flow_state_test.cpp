@@ -96,6 +96,6 @@ TEST_CASE("each entry of a connection leads to the other", "[flow]")
     const Flow4 reply{be32(0xc0000201), be32(0xc6336407), be16(80), be16(40000)};
     CHECK(reply_key(there, forward) == back);
     CHECK(forward_key(back, reply) == there);
-    CHECK(reply_key({.protocol = 17}, {}).protocol == 17);
-    CHECK(forward_key({.protocol = 17}, {}).protocol == 17);
+    CHECK(reply_key(FlowKey4{.protocol = 17}, Flow4{}).protocol == 17);
+    CHECK(forward_key(FlowKey4{.protocol = 17}, Flow4{}).protocol == 17);
 }

@@ -223,9 +223,10 @@ TEST_CASE("tables that are too large together are refused with their number", "[
           "512 different groups of targets need 33554944 slots: at most 33554432 fit");
 }
 
-TEST_CASE("IPv6 in a configuration that was made by hand is refused, wherever it is", "[plan]")
+TEST_CASE("both families in one proxy are refused, wherever the second one is", "[plan]")
 {
-    const std::string message = "proxy web: IPv6: this version of lb does not have it yet";
+    const std::string message =
+        "proxy web: IPv4 and IPv6: expected addresses, targets and source routes of one family";
     const ProxyConfig good = proxy("web", 80, {target("10.0.0.1:80")});
     ProxyConfig listens = good, balances = good, routes = good, routes_to = good;
     listens.listen.kind = AddressKind::given;

@@ -163,8 +163,21 @@ public:
     void release_context();
     /// Lends the register in which this function is given an argument (1: r1), which is taken until then.
     Hold take_argument(u32 number, std::string_view who, Loc loc = Loc::current());
-    /// Reserves bytes of the frame, 8-aligned, for the rest of the function.
+    /// Reserves bytes of the frame, 8-aligned, until the end of the innermost StackScope, or of the function.
     StackRange reserve_stack(u32 size, std::string_view who, Loc loc = Loc::current());
+    /// What is reserved while this lives is free again afterwards: for parts of a program that exclude each
+    /// other.
+    class StackScope {
+    public:
+        explicit StackScope(Builder& builder) : builder_(builder), used_(builder.stack_used_) {}
+        StackScope(const StackScope&) = delete;
+        StackScope& operator=(const StackScope&) = delete;
+        ~StackScope() { builder_.stack_used_ = used_; }
+
+    private:
+        Builder& builder_;
+        u32 used_;
+    };
 
     // ---- instructions ----
 

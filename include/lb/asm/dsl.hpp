@@ -95,6 +95,17 @@ public:
         emit(to_be(number.reg(), i64{sizeof(T) * 8}), loc);
         return number;
     }
+    /// The same, zero-extended to a wider type.
+    template <std::unsigned_integral W, std::unsigned_integral T>
+    requires(sizeof(T) <= sizeof(W)) Var<W> let_host_as(std::string_view name,
+                                                        const Field<BigEndian<T>>& from,
+                                                        Loc loc = Loc::current())
+    {
+        Var<W> number(*this, take(Pool::scratch, name, loc));
+        from.load_into(number.reg());
+        emit(to_be(number.reg(), i64{sizeof(T) * 8}), loc);
+        return number;
+    }
     /// The low 16 bits of a host-order number to network order, as a field takes them. Emits `r = be16 r`.
     template <std::unsigned_integral T> Var<be16> to_network16(Var<T>&& number, Loc loc = Loc::current())
     {
@@ -132,6 +143,16 @@ public:
     template <Scalar T> StackVar<T> local(std::string_view name, Loc loc = Loc::current())
     {
         return {*this, reserve_stack(sizeof(T), name, loc)};
+    }
+
+    /// A member of a struct in the frame, as memory of its own: a key within a larger one. Emits nothing.
+    template <class S, class M> auto part(const StackView<S>& whole, M S::*member)
+    {
+        const StackRange range{whole.range().off + static_cast<i32>(offset_of(member)), sizeof(M)};
+        if constexpr (Scalar<M>)
+            return StackVar<M>(*this, range);
+        else
+            return StackView<M>(*this, range);
     }
 
     /// Emits moves into r1.., `call helper`; the result is lent in r0.
@@ -239,59 +260,6 @@ private:
     bool put_argument(const Argument& argument, Reg to, u16 overwritten, Loc loc);
 };
 
-/// The bounds of a packet: `data` and `data_end` in saved registers. The only source of header views, and
-/// every one of them is bounds-checked, so an unchecked access to a packet cannot be written (except by
-/// emit()).
-class PacketBounds {
-public:
-    /// Consecutive headers from the packet's start. Emits `if data + sizes > data_end goto too_short`.
-    template <class... H> std::tuple<View<H>...> claim(Label too_short, Loc loc = Loc::current())
-    {
-        check((u32{0} + ... + u32{sizeof(H)}), too_short, loc);
-        u32 off = 0;
-        return {View<H>(b_, data_.reg(), static_cast<i32>(std::exchange(off, off + u32{sizeof(H)})))...};
-    }
-    /// One header at a distance that is known now. Emits the same check.
-    template <class H> View<H> claim_at(u32 off, Label too_short, Loc loc = Loc::current())
-    {
-        check(off + u32{sizeof(H)}, too_short, loc);
-        return View<H>(b_, data_.reg(), static_cast<i32>(off));
-    }
-    /// Bytes from data to data_end (for a non-linear skb or XDP frags: of the first part). Emits `r = end -
-    /// data`.
-    Var<u64> length(std::string_view name, Loc loc = Loc::current());
-    /// Gives data_end's register back once no more is claimed.
-    void release_end() { end_.release(); }
-    Reg data() const { return data_.reg(); }
-
-protected:
-    PacketBounds(Dsl& b, Loc loc);
-    void load(Reg ctx, u32 data_off, u32 end_off, Loc loc);
-    void check(u32 bytes, Label too_short, Loc loc);
-
-    Dsl& b_;
-    Hold data_, end_;
-};
-
-/// The packet of an XDP program. Make it first in the entry function: it reads r1.
-class XdpPacket : public PacketBounds {
-public:
-    explicit XdpPacket(Dsl& b, Loc loc = Loc::current());
-};
-
-/// The packet of a TC program. Keeps ctx, which the skb helpers take.
-class SkbPacket : public PacketBounds {
-public:
-    explicit SkbPacket(Dsl& b, Loc loc = Loc::current());
-    /// Sees to it that this many bytes are linear where the packet has them. Emits a compare and, past it,
-    /// `call bpf_skb_pull_data` and a reload of the pointers.
-    void pull(u32 bytes, Loc loc = Loc::current());
-    const View<SkBuff>& context() const { return ctx_; }
-
-private:
-    View<SkBuff> ctx_;
-};
-
 /// The ways out of a program: each has a reason and a verdict, and there are no others. Jump to label(reason)
 /// from anywhere; emit() writes all that were used: `reason -> r6, verdict -> r7`, then one common end that
 /// counts.
@@ -330,3 +298,5 @@ private:
 };
 
 } // namespace lb::bpf
+
+#include "lb/asm/packet.hpp" // IWYU pragma: export

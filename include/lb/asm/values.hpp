@@ -296,6 +296,45 @@ public:
     {
         return {*builder_, used_base(loc), off_ + static_cast<i32>(offset_of(member)), loc};
     }
+    /// A struct within this one. The register stays with this view.
+    template <class M>
+    requires(std::is_class_v<M> && !Scalar<M>) View<M>
+    operator()(M S::*member, Loc loc = Loc::current()) const
+    {
+        return {*builder_, used_base(loc), off_ + static_cast<i32>(offset_of(member))};
+    }
+    /// Emits a load and a store for each word: memory to memory, all of it.
+    void copy_from(const View& from, Loc loc = Loc::current()) const
+    {
+        const Hold scratch = builder_->take(Pool::scratch, "copy", loc);
+        for (i32 at = 0; at < static_cast<i32>(sizeof(S)); at += static_cast<i32>(word_bytes)) {
+            builder_->emit(
+                load(word_width, scratch.reg(), from.used_base(loc), builder_->off16(from.off_ + at, loc)),
+                loc);
+            builder_->emit(store(word_width, used_base(loc), builder_->off16(off_ + at, loc), scratch.reg()),
+                           loc);
+        }
+    }
+    /// Emits, for each word, two loads and `if they differ goto label`.
+    void jump_if_differs(const View& other, Label label, Loc loc = Loc::current()) const
+    {
+        const Hold mine = builder_->take(Pool::scratch, "word", loc);
+        const Hold its = builder_->take(Pool::scratch, "other word", loc);
+        for (i32 at = 0; at < static_cast<i32>(sizeof(S)); at += static_cast<i32>(word_bytes)) {
+            builder_->emit(load(word_width, mine.reg(), used_base(loc), builder_->off16(off_ + at, loc)),
+                           loc);
+            builder_->emit(
+                load(word_width, its.reg(), other.used_base(loc), builder_->off16(other.off_ + at, loc)),
+                loc);
+            builder_->jump_if({.op = Jmp::ne, .w32 = false, .left = mine.reg(), .right = its.reg()}, label,
+                              loc);
+        }
+    }
+
+private:
+    static constexpr u32 word_bytes = alignof(S) > 8 ? 8 : alignof(S); // so stack accesses are aligned
+    static constexpr Width word_width = width_for<word_bytes>;
+    static_assert(sizeof(S) % word_bytes == 0);
 };
 
 /// A plain number in memory, as the value of a map.

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "lb/base/bytes.hpp"
+#include "lb/base/wire.hpp"
 
 namespace lb {
 
@@ -27,6 +27,26 @@ public:
     constexpr bool is_v6() const { return is_v6_; }
     constexpr be32 v4() const { return v4_; }                      ///< meaningful when is_v4()
     constexpr const std::array<u8, 16>& v6() const { return v6_; } ///< meaningful when is_v6()
+    /// The same as it is in headers and layouts; meaningful when is_v6().
+    constexpr wire::Address6 address6() const
+    {
+        u64 high = 0, low = 0;
+        for (std::size_t i = 0; i < 8; ++i) {
+            high = high << 8 | v6_[i];
+            low = low << 8 | v6_[i + 8];
+        }
+        return {be64(high), be64(low)};
+    }
+    static constexpr IpAddress from(const wire::Address6& address)
+    {
+        std::array<u8, 16> bytes{};
+        for (std::size_t i = 0; i < 8; ++i) {
+            bytes[i] = static_cast<u8>(address.high.host() >> (56 - 8 * i));
+            bytes[i + 8] = static_cast<u8>(address.low.host() >> (56 - 8 * i));
+        }
+        return IpAddress(bytes);
+    }
+    static constexpr IpAddress from(be32 address) { return IpAddress(address); }
     constexpr bool is_loopback() const;
     constexpr u8 bits() const { return is_v6_ ? 128 : 32; }
     std::string text() const;
