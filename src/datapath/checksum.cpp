@@ -53,4 +53,14 @@ void apply_delta(Dsl& b, const Field<be16>& check, const Field<u16>& delta, bool
     b.bind(done);
 }
 
+void apply_sum(Dsl& b, const Field<be16>& check, const Var<u64>& sum)
+{
+    auto all = b.let_bits<u64>("sum", check);
+    all ^= 0xffff;
+    all += sum.value();
+    fold_once(b, all);
+    all ^= 0xffff;
+    check.store(all.reg());
+}
+
 } // namespace lb::datapath

@@ -39,4 +39,7 @@ inline void add_change(bpf::Dsl& b, bpf::Var<u64>& sum, const bpf::View<wire::Ad
 /// 0xffff.
 void apply_delta(bpf::Dsl& b, const bpf::Field<be16>& check, const bpf::Field<u16>& delta, bool zero_is_none);
 
+/// check = ~(~check + sum), for a folded sum of changes.
+void apply_sum(bpf::Dsl& b, const bpf::Field<be16>& check, const bpf::Var<u64>& sum);
+
 } // namespace lb::datapath

@@ -1,7 +1,9 @@
 // The program on the way out: replies of known connections get the address and port that the client knows.
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
+#include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
+#include "datapath/icmp.hpp"
 #include "datapath/listener.hpp"
 #include "datapath/parse.hpp"
 #include "datapath/ways.hpp"
@@ -142,6 +144,7 @@ void translate(const Egress& out, const View<typename F::Header>& ip, PacketPoin
     copy_address(headers.ip(&F::Header::saddr), flow(&Flow::saddr));
     headers.l4(&L4::sport) = flow(&Flow::sport);
     headers.l4(&L4::dport) = flow(&Flow::dport);
+    remember_fragment(b, out.maps, frame, headers.ip, flow);
     change_l4_checksum<F, L4>(out, flow);
     out.ways.leave(Reason::reply_forwarded);
 }
@@ -157,10 +160,12 @@ template <class F> void take_family(const Egress& out, const View<typename F::He
                                                       : out.parser.leave(Reason::egress_no_flow);
     };
     const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
-                                .udp = to(model::Protocol::udp, "udp")};
+                                .udp = to(model::Protocol::udp, "udp"),
+                                .icmp = b.label("icmp"),
+                                .later_fragment = b.label("later fragment")};
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = out.packet.fork("l4", sizeof(typename F::Header));
-    parse_ip(out.parser, ip, l4, transports);
+    parse_ip(out.parser, frame, ip, l4, transports);
     if (listens(out.plan, F::family, model::Protocol::udp)) {
         b.bind(transports.udp);
         translate<F, wire::Udp>(out, ip, l4, frame);
@@ -171,6 +176,15 @@ template <class F> void take_family(const Egress& out, const View<typename F::He
         translate<F, wire::Tcp>(out, ip, l4, frame);
         out.packet.retake_end();
     }
+    b.bind(transports.icmp);
+    translate_icmp_error(out.parser, out.maps, frame, ip, l4, model::Direction::reply,
+                         out.ways.to(Reason::egress_icmp_forwarded),
+                         out.parser.leave(Reason::egress_icmp_other));
+    b.bind(transports.later_fragment);
+    out.packet.release_end();
+    follow_fragment(out.parser, out.maps, frame, ip, model::Direction::reply,
+                    out.ways.to(Reason::egress_fragment_forwarded));
+    out.packet.retake_end();
 }
 
 void choose_family(const Egress& out)

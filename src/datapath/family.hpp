@@ -14,6 +14,8 @@ template <class A> struct FamilyTypes {
     using Flow = model::Flow<A>;
     using Route = model::RouteKey<A>;
     using Opened = model::FlowOpened<A>;
+    using FragmentKey = model::FragmentKey<A>;
+    using Fragment = model::Fragment<A>;
     static constexpr u32 address_bits = sizeof(A) * 8;
 };
 
@@ -23,6 +25,7 @@ struct V4 : FamilyTypes<be32> {
     static constexpr bool header_sum = true; ///< the header has a checksum of its own
     static constexpr auto target_address = &model::TargetRow::address4;
     static constexpr auto protocol = &Header::protocol;
+    static constexpr u8 icmp = wire::protocol_icmp;
     static const FamilyMaps<be32>& maps(const Maps& maps) { return *maps.v4; }
     static Address address(const IpAddress& ip) { return ip.v4(); }
 };
@@ -33,6 +36,7 @@ struct V6 : FamilyTypes<wire::Address6> {
     static constexpr bool header_sum = false;
     static constexpr auto target_address = &model::TargetRow::address6;
     static constexpr auto protocol = &Header::next_header;
+    static constexpr u8 icmp = wire::protocol_icmpv6;
     static const FamilyMaps<wire::Address6>& maps(const Maps& maps) { return *maps.v6; }
     static Address address(const IpAddress& ip) { return ip.address6(); }
 };

@@ -50,6 +50,23 @@ inline constexpr auto lb::bpf::fields<lb::model::RouteKey<A>> = lb::bpf::describ
     member("prefix_length", &lb::model::RouteKey<A>::prefix_length),
     member("proxy", &lb::model::RouteKey<A>::proxy), member("address", &lb::model::RouteKey<A>::address));
 
+template <class A>
+inline constexpr auto
+    lb::bpf::fields<lb::model::FragmentKey<A>> = lb::bpf::describe<lb::model::FragmentKey<A>>(
+        lb::model::name_of_family<A>("fragment_key4", "fragment_key6"),
+        member("saddr", &lb::model::FragmentKey<A>::saddr),
+        member("daddr", &lb::model::FragmentKey<A>::daddr), member("id", &lb::model::FragmentKey<A>::id),
+        member("protocol", &lb::model::FragmentKey<A>::protocol),
+        member("zero8", &lb::model::FragmentKey<A>::zero8),
+        member("zero16", &lb::model::FragmentKey<A>::zero16));
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::Fragment<A>> = lb::bpf::describe<lb::model::Fragment<A>>(
+    lb::model::name_of_family<A>("fragment4", "fragment6"), member("saddr", &lb::model::Fragment<A>::saddr),
+    member("daddr", &lb::model::Fragment<A>::daddr), member("seen", &lb::model::Fragment<A>::seen),
+    member("address_delta", &lb::model::Fragment<A>::address_delta),
+    member("zero16", &lb::model::Fragment<A>::zero16), member("zero32", &lb::model::Fragment<A>::zero32));
+
 template <>
 inline constexpr auto lb::bpf::fields<lb::wire::Address6> = lb::bpf::describe<lb::wire::Address6>(
     "address6", member("high", &lb::wire::Address6::high), member("low", &lb::wire::Address6::low));

@@ -16,10 +16,17 @@ template <class L4>
 inline constexpr u8 protocol_number = std::is_same_v<L4, wire::Tcp> ? wire::protocol_tcp : wire::protocol_udp;
 
 template <class F> struct Frame {
-    explicit Frame(bpf::Dsl& b) : key(b.stack<typename F::Key>("key")), index(b.local<u32>("index")) {}
+    explicit Frame(bpf::Dsl& b)
+        : key(b.stack<typename F::Key>("key")),
+          index(b.local<u32>("index")),
+          fragment(b.local<u64>("fragment"))
+    {}
     bpf::StackView<typename F::Key> key; ///< the packet's own tuple
     bpf::StackVar<u32> index;            ///< key of array lookups
+    /// IPv6: 0, or the identification of a fragment with fragment_mark. IPv4 has it in its header.
+    bpf::StackVar<u64> fragment;
 };
+inline constexpr u64 fragment_mark = 1ull << 32;
 
 /// What only the first packet of a connection needs.
 template <class F> struct NewFlowFrame {

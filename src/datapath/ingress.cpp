@@ -1,7 +1,9 @@
 // The program on the way in, in the order in which a packet meets it.
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
+#include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
+#include "datapath/icmp.hpp"
 #include "datapath/listener.hpp"
 #include "datapath/parse.hpp"
 #include "datapath/pick.hpp"
@@ -47,7 +49,8 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
 }
 
 template <class F, class L4>
-void rewrite(const Ingress& in, const Headers<F, L4>& headers, const View<typename F::Flow>& flow)
+void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+             const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
     b.note("rewrite the destination");
@@ -57,6 +60,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const View<typena
     copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
     headers.l4(&L4::sport) = flow(&F::Flow::sport);
     headers.l4(&L4::dport) = flow(&F::Flow::dport);
+    remember_fragment(b, in.maps, frame, headers.ip, flow);
     in.ways.leave(Reason::forwarded);
 }
 
@@ -109,7 +113,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     b.bind(apply);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
-    rewrite<F>(in, headers, flow);
+    rewrite<F>(in, headers, frame, flow);
 
     b.bind(opening);
     if constexpr (std::is_same_v<L4, wire::Tcp>) {
@@ -137,10 +141,12 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
         return listens(in.plan, F::family, protocol) ? b.label(name) : in.ways.to(Reason::no_listener);
     };
     const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
-                                .udp = to(model::Protocol::udp, "udp")};
+                                .udp = to(model::Protocol::udp, "udp"),
+                                .icmp = b.label("icmp"),
+                                .later_fragment = b.label("later fragment")};
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
-    parse_ip(in.parser, ip, l4, transports);
+    parse_ip(in.parser, frame, ip, l4, transports);
     if (listens(in.plan, F::family, model::Protocol::udp)) {
         b.bind(transports.udp);
         translate<F, wire::Udp>(in, ip, l4, frame, fresh);
@@ -151,6 +157,12 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
         translate<F, wire::Tcp>(in, ip, l4, frame, fresh);
         in.packet.retake_end();
     }
+    b.bind(transports.icmp);
+    translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
+                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply));
+    b.bind(transports.later_fragment);
+    follow_fragment(in.parser, in.maps, frame, ip, model::Direction::forward,
+                    in.ways.to(Reason::fragment_forwarded));
 }
 
 void choose_family(const Ingress& in)

@@ -36,7 +36,8 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
     return FamilyMaps<A>{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
                          .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
                                     std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
-                         .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max}};
+                         .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
+                         .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
 }
 
 } // namespace
@@ -61,7 +62,8 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     const auto add = [&](const auto& family) {
         for (const bpf::MapSpec* each : {static_cast<const bpf::MapSpec*>(&family.flows),
                                          static_cast<const bpf::MapSpec*>(&family.routes),
-                                         static_cast<const bpf::MapSpec*>(&family.own_addresses)})
+                                         static_cast<const bpf::MapSpec*>(&family.own_addresses),
+                                         static_cast<const bpf::MapSpec*>(&family.fragments)})
             maps.push_back(each);
     };
     if (v4) add(*v4);

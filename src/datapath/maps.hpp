@@ -19,6 +19,8 @@ template <class A> struct FamilyMaps {
     bpf::Map<model::FlowKey<A>, model::Flow<A>> flows;
     bpf::Map<model::RouteKey<A>, u32> routes; ///< proxy and source prefix -> group id
     bpf::Map<A, u32> own_addresses;           ///< the host's addresses, kept current; the value is not used
+    /// Datagrams whose first fragment has passed. LRU: they end without a word.
+    bpf::Map<model::FragmentKey<A>, model::Fragment<A>> fragments;
 };
 
 struct Maps {
@@ -43,6 +45,7 @@ struct Maps {
 u32 slots_capacity(const model::Plan& plan);
 
 inline constexpr u32 own_addresses_max = 4096;
+inline constexpr u32 fragments_max = 16384;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 
 } // namespace lb::datapath

@@ -39,23 +39,53 @@ void skip_options(const Parser& parser, const View<Ipv4>& ip, PacketPointer& l4,
     b.jump(plain);
 }
 
-// One extension header whose length is its own second byte; `next` becomes what follows it.
-void skip_extension(const Parser& parser, PacketPointer& l4, Var<u8>& next)
+// A fragment header: its identification is kept, and what has no ports goes its own way.
+void read_fragment(const Parser& parser, const Frame<V6>& frame, const View<Ipv6>& ip, PacketPointer& l4,
+                   Label later, Label done)
+{
+    using model::FlowKey6;
+    using wire::Ipv6Fragment;
+    Dsl& b = parser.b;
+    auto [header] = l4.claim<Ipv6Fragment>(parser.too_short);
+    // It is where others have their length: 0 there means 8 bytes, which is what this header has.
+    b.jump_if(header(&Ipv6Fragment::reserved) != u8{0}, parser.leave(parser.reasons.extension_header));
+    // RFC 6946: offset 0 and nothing to follow is a whole packet.
+    b.jump_unless(header(&Ipv6Fragment::offset).has(wire::ipv6_more_fragments_or_offset), done);
+    {
+        auto id = b.let_bits<u64>("identification", header(&Ipv6Fragment::id));
+        auto mark = b.let<u64>("mark", fragment_mark);
+        id |= mark.value();
+        frame.fragment() = id;
+    }
+    b.jump_unless(header(&Ipv6Fragment::offset).has(wire::ipv6_fragment_offset), done);
+    copy_address(frame.key(&FlowKey6::saddr), ip(&Ipv6::saddr));
+    copy_address(frame.key(&FlowKey6::daddr), ip(&Ipv6::daddr));
+    frame.key(&FlowKey6::protocol) = header(&Ipv6Fragment::next_header);
+    b.jump(later);
+}
+
+// One extension header; `next` becomes what follows it. All kinds share the code that steps over them: where
+// each had its own, the verifier would have to follow every sequence of kinds to its end.
+void skip_extension(const Parser& parser, const Frame<V6>& frame, const View<Ipv6>& ip, PacketPointer& l4,
+                    Var<u8>& next, Label later_fragment)
 {
     Dsl& b = parser.b;
-    const Label known = b.label("extension header"), options = b.label("options");
-    b.jump_if(next == wire::ipv6_hop_by_hop, known);
-    b.jump_if(next == wire::ipv6_destination, known);
-    b.jump_if(next == wire::ipv6_fragment, parser.leave(parser.reasons.fragment));
+    const Label known = b.label("extension header"), step = b.label("step over it"),
+                no_fragment = b.label("no fragment header");
+    for (const u8 kind : {wire::ipv6_hop_by_hop, wire::ipv6_destination, wire::ipv6_fragment})
+        b.jump_if(next == kind, known);
     b.jump_if(next != wire::ipv6_routing, parser.leave(parser.reasons.other_protocol));
     b.bind(known);
     auto [header] = l4.claim<wire::Ipv6Extension>(parser.too_short);
-    b.jump_if(next != wire::ipv6_routing, options);
+    b.jump_if(next != wire::ipv6_fragment, no_fragment);
+    read_fragment(parser, frame, ip, l4, later_fragment, step);
+    b.bind(no_fragment);
+    b.jump_if(next != wire::ipv6_routing, step);
     // RFC 8200, 4.4: with segments left, this is not the packet's last destination, of which L4's checksum
     // is.
     b.jump_if(header(&wire::Ipv6Extension::segments_left) != u8{0},
               parser.leave(parser.reasons.extension_header));
-    b.bind(options);
+    b.bind(step);
     next = header(&wire::Ipv6Extension::next_header);
     auto length = b.let<u64>("extension length", header(&wire::Ipv6Extension::length));
     length += 1;
@@ -63,26 +93,35 @@ void skip_extension(const Parser& parser, PacketPointer& l4, Var<u8>& next)
     l4.advance(length);
 }
 
-// The payload must hold the extension headers and L4.
-void check_payload(const Parser& parser, const View<Ipv6>& ip, const PacketPointer& l4, u32 header)
+// Extension headers in all may have so many bytes.
+constexpr u32 extension_bytes_max = 2048;
+
+// The payload must hold the extension headers and L4. The pointer to L4 is made anew from its distance: the
+// verifier forgets by which headers it has come there, and has one case to follow instead of each.
+void check_payload(const Parser& parser, const View<Ipv6>& ip, PacketPointer& l4, u32 header)
 {
     Dsl& b = parser.b;
     auto used = l4.distance_from(parser.packet, "used");
+    b.jump_if(used > u64{sizeof(Ipv6) + extension_bytes_max}, parser.leave(parser.reasons.extension_header));
+    l4.move_to(parser.packet);
+    l4.advance(used);
     used -= u64{sizeof(Ipv6) - header};
     auto payload = b.let_host_as<u64>("payload length", ip(&Ipv6::payload_length));
     b.jump_if(used > payload.value(), parser.leave(parser.reasons.bad_header));
 }
 
-void skip_extensions(const Parser& parser, const View<Ipv6>& ip, PacketPointer& l4, Var<u8>& next,
-                     const Transports& to)
+void skip_extensions(const Parser& parser, const Frame<V6>& frame, const View<Ipv6>& ip, PacketPointer& l4,
+                     Var<u8>& next, const Transports& to)
 {
     Dsl& b = parser.b;
-    const Label tcp = b.label("tcp behind extension headers"), udp = b.label("udp behind extension headers");
+    const Label tcp = b.label("tcp behind extension headers"), udp = b.label("udp behind extension headers"),
+                icmp = b.label("icmp behind extension headers");
     for (u32 i = 0; i < extension_headers_max; ++i) {
         b.note("IPv6 extension header");
-        skip_extension(parser, l4, next);
+        skip_extension(parser, frame, ip, l4, next, to.later_fragment);
         b.jump_if(next == wire::protocol_tcp, tcp);
         b.jump_if(next == wire::protocol_udp, udp);
+        b.jump_if(next == wire::protocol_icmpv6, icmp);
     }
     b.jump(parser.leave(parser.reasons.extension_header));
     next.release();
@@ -92,6 +131,9 @@ void skip_extensions(const Parser& parser, const View<Ipv6>& ip, PacketPointer& 
     b.bind(udp);
     check_payload(parser, ip, l4, sizeof(wire::Udp));
     b.jump(to.udp);
+    b.bind(icmp);
+    check_payload(parser, ip, l4, sizeof(wire::Icmp));
+    b.jump(to.icmp);
 }
 
 } // namespace
@@ -123,29 +165,42 @@ View<Ipv4> parse_ethernet(const Parser& parser, std::optional<Label> v4, std::op
     return ip;
 }
 
-void parse_ip(const Parser& parser, const View<Ipv4>& ip, PacketPointer& l4, const Transports& to)
+void parse_ip(const Parser& parser, const Frame<V4>& frame, const View<Ipv4>& ip, PacketPointer& l4,
+              const Transports& to)
 {
+    using model::FlowKey4;
     Dsl& b = parser.b;
     b.note("IPv4: options, fragment, protocol");
-    const Label options = b.label("options"), plain = b.label("L4 found");
+    const Label options = b.label("options"), plain = b.label("L4 found"), fragment = b.label("fragment"),
+                first = b.label("with ports");
     b.jump_if(ip(&Ipv4::version_ihl) != wire::ipv4_version_ihl, options);
     b.bind(plain);
-    b.jump_if(ip(&Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset),
-              parser.leave(parser.reasons.fragment));
+    b.jump_if(ip(&Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), fragment);
+    b.bind(first);
     {
         auto protocol = b.let<u8>("protocol", ip(&Ipv4::protocol));
         b.jump_if(protocol == wire::protocol_tcp, to.tcp);
         b.jump_if(protocol == wire::protocol_udp, to.udp);
+        b.jump_if(protocol == wire::protocol_icmp, to.icmp);
         b.jump(parser.leave(parser.reasons.other_protocol));
     }
     b.bind(options);
     skip_options(parser, ip, l4, plain);
+    b.note("an IPv4 fragment");
+    b.bind(fragment);
+    b.jump_unless(ip(&Ipv4::fragment).has(wire::ipv4_fragment_offset), first);
+    copy_address(frame.key(&FlowKey4::saddr), ip(&Ipv4::saddr));
+    copy_address(frame.key(&FlowKey4::daddr), ip(&Ipv4::daddr));
+    frame.key(&FlowKey4::protocol) = ip(&Ipv4::protocol);
+    b.jump(to.later_fragment);
 }
 
-void parse_ip(const Parser& parser, const View<Ipv6>& ip, PacketPointer& l4, const Transports& to)
+void parse_ip(const Parser& parser, const Frame<V6>& frame, const View<Ipv6>& ip, PacketPointer& l4,
+              const Transports& to)
 {
     Dsl& b = parser.b;
     b.note("IPv6: version, next header");
+    frame.fragment() = u64{0};
     {
         auto version = b.let<be32>("version", ip(&Ipv6::version_class_label));
         version &= wire::ipv6_version_mask;
@@ -154,7 +209,8 @@ void parse_ip(const Parser& parser, const View<Ipv6>& ip, PacketPointer& l4, con
     auto next = b.let<u8>("next header", ip(&Ipv6::next_header));
     b.jump_if(next == wire::protocol_tcp, to.tcp);
     b.jump_if(next == wire::protocol_udp, to.udp);
-    skip_extensions(parser, ip, l4, next, to);
+    b.jump_if(next == wire::protocol_icmpv6, to.icmp);
+    skip_extensions(parser, frame, ip, l4, next, to);
 }
 
 Var<u64> ip_length(Dsl& b, const View<Ipv4>& ip)

@@ -16,17 +16,25 @@ namespace lb::datapath {
 
 /// The reasons by which one role's parser lets go of what it does not handle.
 struct ParseReasons {
-    model::Reason not_ip, no_family, too_many_tags, bad_header, extension_header, fragment, other_protocol;
+    model::Reason not_ip, no_family, too_many_tags, bad_header, extension_header, other_protocol, icmp_other,
+        fragment_early;
 };
-inline constexpr ParseReasons ingress_parse_reasons{
-    model::Reason::not_ip,        model::Reason::no_family,        model::Reason::too_many_tags,
-    model::Reason::bad_header,    model::Reason::extension_header, model::Reason::fragment,
-    model::Reason::other_protocol};
-inline constexpr ParseReasons egress_parse_reasons{
-    model::Reason::egress_not_ip,           model::Reason::egress_no_family,
-    model::Reason::egress_too_many_tags,    model::Reason::egress_bad_header,
-    model::Reason::egress_extension_header, model::Reason::egress_fragment,
-    model::Reason::egress_other_protocol};
+inline constexpr ParseReasons ingress_parse_reasons{.not_ip = model::Reason::not_ip,
+                                                    .no_family = model::Reason::no_family,
+                                                    .too_many_tags = model::Reason::too_many_tags,
+                                                    .bad_header = model::Reason::bad_header,
+                                                    .extension_header = model::Reason::extension_header,
+                                                    .other_protocol = model::Reason::other_protocol,
+                                                    .icmp_other = model::Reason::icmp_other,
+                                                    .fragment_early = model::Reason::fragment_early};
+inline constexpr ParseReasons egress_parse_reasons{.not_ip = model::Reason::egress_not_ip,
+                                                   .no_family = model::Reason::egress_no_family,
+                                                   .too_many_tags = model::Reason::egress_too_many_tags,
+                                                   .bad_header = model::Reason::egress_bad_header,
+                                                   .extension_header = model::Reason::egress_extension_header,
+                                                   .other_protocol = model::Reason::egress_other_protocol,
+                                                   .icmp_other = model::Reason::egress_icmp_other,
+                                                   .fragment_early = model::Reason::egress_fragment_early};
 
 /// Where to go for a reason: a way out, or a stop on the way to it.
 using WayOut = std::function<bpf::Label(model::Reason)>;
@@ -53,17 +61,18 @@ struct Parser {
 bpf::View<wire::Ipv4> parse_ethernet(const Parser& parser, std::optional<bpf::Label> v4,
                                      std::optional<bpf::Label> v6);
 
-/// Where to go by L4 protocol.
+/// Where to go by L4 protocol, and with what has no L4 header. At `later_fragment` `frame.key` holds the
+/// addresses and the protocol.
 struct Transports {
-    bpf::Label tcp, udp;
+    bpf::Label tcp, udp, icmp, later_fragment;
 };
 
 /// Emits the checks of the IP header and of what is between it and L4, and goes to the protocol's label with
 /// `l4` there.
-void parse_ip(const Parser& parser, const bpf::View<wire::Ipv4>& ip, bpf::PacketPointer& l4,
-              const Transports& to);
-void parse_ip(const Parser& parser, const bpf::View<wire::Ipv6>& ip, bpf::PacketPointer& l4,
-              const Transports& to);
+void parse_ip(const Parser& parser, const Frame<V4>& frame, const bpf::View<wire::Ipv4>& ip,
+              bpf::PacketPointer& l4, const Transports& to);
+void parse_ip(const Parser& parser, const Frame<V6>& frame, const bpf::View<wire::Ipv6>& ip,
+              bpf::PacketPointer& l4, const Transports& to);
 
 /// Emits the claim of the L4 header, and the check of the length that IP says.
 template <class F, class L4>

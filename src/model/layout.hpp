@@ -96,6 +96,26 @@ using FlowOpened4 = FlowOpened<be32>;
 using FlowOpened6 = FlowOpened<Address6>;
 static_assert(sizeof(FlowOpened4) == 24 && sizeof(FlowOpened6) == 48); // told apart by their size
 
+/// A datagram of which fragments are on their way: its later fragments have no ports (RFC 791, RFC 8200 4.5).
+template <class A> struct FragmentKey {
+    A saddr{}, daddr{}; ///< as on the wire
+    u32 id = 0;         ///< the header's identification, as loaded
+    u8 protocol = 0;
+    u8 zero8 = 0;
+    u16 zero16 = 0;
+};
+static_assert(sizeof(FragmentKey<be32>) == 16 && sizeof(FragmentKey<Address6>) == 40);
+
+/// What its first fragment was translated to.
+template <class A> struct Fragment {
+    A saddr{}, daddr{};    ///< the addresses to write
+    u64 seen = 0;          ///< when, in ns since boot
+    u16 address_delta = 0; ///< as in Flow
+    u16 zero16 = 0;
+    u32 zero32 = 0;
+};
+static_assert(sizeof(Fragment<be32>) == 24 && sizeof(Fragment<Address6>) == 48);
+
 /// Counters of a target, one row per CPU; they only grow.
 struct TargetCounters {
     u64 connections = 0;

@@ -21,9 +21,12 @@ enum class Outcome : u8 { pass, drop };
     X(truncated, ingress, pass, "shorter than its headers say")                                              \
     X(bad_header, ingress, pass, "IP header with a wrong version or length")                                 \
     X(extension_header, ingress, pass,                                                                       \
-      "more than six IPv6 extension headers, or a routing header with segments left")                        \
-    X(fragment, ingress, pass, "a fragment, which this version does not translate")                          \
-    X(other_protocol, ingress, pass, "neither TCP nor UDP")                                                  \
+      "more than six IPv6 extension headers or 2048 bytes of them, or a routing header with segments left")  \
+    X(fragment_early, ingress, pass, "a later fragment whose first one has not been seen")                   \
+    X(fragment_forwarded, ingress, pass, "a later fragment, translated as its first one")                    \
+    X(icmp_other, ingress, pass, "ICMP that is no error about a known connection")                           \
+    X(icmp_forwarded, ingress, pass, "an ICMP error, translated with the packet that it quotes")             \
+    X(other_protocol, ingress, pass, "neither TCP, UDP nor ICMP")                                            \
     X(no_listener, ingress, pass, "no listener has this protocol and port")                                  \
     X(other_address, ingress, pass,                                                                          \
       "a listener's port, but not its address or interface: merely passing through")                         \
@@ -42,9 +45,12 @@ enum class Outcome : u8 { pass, drop };
     X(egress_truncated, egress, pass, "shorter than its headers say")                                        \
     X(egress_bad_header, egress, pass, "IP header with a wrong version or length")                           \
     X(egress_extension_header, egress, pass,                                                                 \
-      "more than six IPv6 extension headers, or a routing header with segments left")                        \
-    X(egress_fragment, egress, pass, "a fragment, which this version does not translate")                    \
-    X(egress_other_protocol, egress, pass, "neither TCP nor UDP")                                            \
+      "more than six IPv6 extension headers or 2048 bytes of them, or a routing header with segments left")  \
+    X(egress_fragment_early, egress, pass, "a later fragment whose first one has not been seen")             \
+    X(egress_fragment_forwarded, egress, pass, "a later fragment, translated as its first one")              \
+    X(egress_icmp_other, egress, pass, "ICMP that is no error about a known connection")                     \
+    X(egress_icmp_forwarded, egress, pass, "an ICMP error, translated with the packet that it quotes")       \
+    X(egress_other_protocol, egress, pass, "neither TCP, UDP nor ICMP")                                      \
     X(egress_no_flow, egress, pass, "not a reply of a known connection")                                     \
     X(egress_loopback, egress, drop, "from 127.0.0.0/8 toward the wire, not translated by lb")               \
     X(egress_failed, egress, drop, "the kernel refused to change the packet")

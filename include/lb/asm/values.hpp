@@ -230,6 +230,14 @@ public:
     void load_into(Reg reg) const;
     /// Emits `*(uN *)(base + off) = r`.
     void store(Reg reg) const;
+    /// Emits a load and a store: another field's bits, unconverted and zero-extended where it is narrower.
+    template <class U>
+    requires(sizeof(U) <= sizeof(T)) void store_bits(const Field<U>& from) const
+    {
+        const Hold scratch = builder_->take(Pool::scratch, "copy", where_);
+        from.load_into(scratch.reg());
+        store(scratch.reg());
+    }
     /// Emits `lock *(uN *)(base + off) += x`: right on any number of CPUs.
     void atomic_add(const Operand<T>& by) const requires(Arithmetic<T>);
     /// Emits load, add, store: only for memory that this CPU alone writes.

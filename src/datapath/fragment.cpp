@@ -1,0 +1,107 @@
+#include "datapath/fragment.hpp"
+
+#include "datapath/checksum.hpp"
+
+namespace lb::datapath {
+
+using namespace bpf;
+
+namespace {
+
+void store_id(Dsl&, const StackView<V4::FragmentKey>& key, const Frame<V4>&, const View<wire::Ipv4>& ip)
+{
+    const auto id = ip(&wire::Ipv4::id);
+    key(&V4::FragmentKey::id).store_bits(id);
+}
+
+void store_id(Dsl& b, const StackView<V6::FragmentKey>& key, const Frame<V6>& frame, const View<wire::Ipv6>&)
+{
+    auto id = b.let<u64>("identification", frame.fragment());
+    key(&V6::FragmentKey::id).store(id.reg());
+}
+
+template <class F>
+StackView<typename F::FragmentKey> fragment_key(Dsl& b, const Frame<F>& frame,
+                                                const View<typename F::Header>& ip)
+{
+    using Key = typename F::FragmentKey;
+    auto key = b.stack<Key>("fragment key");
+    copy_address(key(&Key::saddr), frame.key(&F::Key::saddr));
+    copy_address(key(&Key::daddr), frame.key(&F::Key::daddr));
+    store_id(b, key, frame, ip);
+    key(&Key::protocol) = frame.key(&F::Key::protocol);
+    key(&Key::zero8) = u8{0};
+    key(&Key::zero16) = u16{0};
+    return key;
+}
+
+// Goes on where the packet is a first fragment.
+void skip_unless_first(Dsl& b, const Frame<V4>&, const View<wire::Ipv4>& ip, Label whole)
+{
+    b.jump_unless(ip(&wire::Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), whole);
+}
+void skip_unless_first(Dsl& b, const Frame<V6>& frame, const View<wire::Ipv6>&, Label whole)
+{
+    b.jump_if(frame.fragment() == u64{0}, whole);
+}
+
+} // namespace
+
+template <class F>
+void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<typename F::Header>& ip,
+                       const View<typename F::Flow>& flow)
+{
+    using Row = typename F::Fragment;
+    b.note("is it the first of several fragments?");
+    const Builder::StackScope scope(b);
+    const Label whole = b.label("whole");
+    skip_unless_first(b, frame, ip, whole);
+    const auto key = fragment_key(b, frame, ip);
+    const auto row = b.stack<Row>("fragment");
+    copy_address(row(&Row::saddr), flow(&F::Flow::saddr));
+    copy_address(row(&Row::daddr), flow(&F::Flow::daddr));
+    row(&Row::address_delta) = flow(&F::Flow::address_delta);
+    row(&Row::zero16) = u16{0};
+    row(&Row::zero32) = u32{0};
+    {
+        auto now = b.call<u64>(Helper::ktime_get_ns, {}, "now");
+        row(&Row::seen) = now;
+    }
+    b.update(F::maps(maps).fragments, key, row, UpdateFlag::any).release(); // without it, the others pass
+    b.bind(whole);
+}
+
+template <class F>
+void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
+                     const View<typename F::Header>& ip, model::Direction direction, Label translated)
+{
+    using Row = typename F::Fragment;
+    Dsl& b = parser.b;
+    b.note("a later fragment goes where its first one went");
+    const Builder::StackScope scope(b);
+    const Label early = parser.leave(parser.reasons.fragment_early);
+    const auto key = fragment_key(b, frame, ip);
+    const auto row = b.lookup(F::maps(maps).fragments, key, early);
+    {
+        auto age = b.call<u64>(Helper::ktime_get_ns, {}, "now");
+        age -= row(&Row::seen);
+        b.jump_if(age > fragment_lifetime_ns, early);
+    }
+    if constexpr (F::header_sum) apply_delta(b, ip(&F::Header::checksum), row(&Row::address_delta), false);
+    if (direction == model::Direction::forward)
+        copy_address(ip(&F::Header::daddr), row(&Row::daddr));
+    else
+        copy_address(ip(&F::Header::saddr), row(&Row::saddr));
+    b.jump(translated);
+}
+
+template void remember_fragment(Dsl&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
+                                const View<V4::Flow>&);
+template void remember_fragment(Dsl&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
+                                const View<V6::Flow>&);
+template void follow_fragment(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
+                              model::Direction, Label);
+template void follow_fragment(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
+                              model::Direction, Label);
+
+} // namespace lb::datapath

@@ -1,0 +1,26 @@
+// Fragments: the first one has the ports and is translated as any packet; it leaves a row by which the
+// others, which have none, follow it. One that comes before the first is not lb's to judge: it passes
+// unchanged.
+#pragma once
+
+#include "datapath/parse.hpp"
+
+namespace lb::datapath {
+
+/// Emits, where the packet at hand is a first fragment: a row with what `flow` has made of it.
+template <class F>
+void remember_fragment(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
+                       const bpf::View<typename F::Header>& ip, const bpf::View<typename F::Flow>& flow);
+
+/// Emits the translation of a later fragment, whose addresses and protocol are in `frame.key`; goes to
+/// `translated`, or leaves where its first one has not been seen. `to`: which address is the one to write.
+template <class F>
+void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
+                     const bpf::View<typename F::Header>& ip, model::Direction direction,
+                     bpf::Label translated);
+
+/// How long a row is good for: RFC 791 and 8200 let a receiver wait that long for the rest, and
+/// identifications come again.
+inline constexpr u64 fragment_lifetime_ns = 30'000'000'000;
+
+} // namespace lb::datapath
