@@ -164,7 +164,7 @@ void measure(const char* const (&names)[3], const Request& request, std::vector<
     Balancer balancer;
     const Bytes first = balancer.in(request(lab::Tcp::syn), names[0]);
     costs.push_back(balancer.last());
-    const u32 target = lab::parse(first)->daddr;
+    const u32 target = lab::parse(first)->daddr.v4();
     check_translated(first, client, target);
     balancer.out(answer_to(first, lab::Tcp::syn | lab::Tcp::ack_flag), "the answer");
     for (int round = 0; round < 2; ++round) {
