@@ -23,6 +23,10 @@ enum class Outcome : u8 { pass, drop };
     X(extension_header, ingress, pass,                                                                       \
       "more than six IPv6 extension headers, or a routing header with segments left")                        \
     X(fragment, ingress, pass, "a fragment, which this version does not translate")                          \
+    X(fragment_early, ingress, pass, "a later fragment whose first one has not been seen")                   \
+    X(fragment_forwarded, ingress, pass, "a later fragment, translated like its first one")                  \
+    X(icmp_other, ingress, pass, "ICMP that is no error about a known connection")                           \
+    X(icmp_forwarded, ingress, pass, "an ICMP error, translated toward the target")                          \
     X(other_protocol, ingress, pass, "neither TCP nor UDP")                                                  \
     X(no_listener, ingress, pass, "no listener has this protocol and port")                                  \
     X(other_address, ingress, pass,                                                                          \
@@ -44,6 +48,10 @@ enum class Outcome : u8 { pass, drop };
     X(egress_extension_header, egress, pass,                                                                 \
       "more than six IPv6 extension headers, or a routing header with segments left")                        \
     X(egress_fragment, egress, pass, "a fragment, which this version does not translate")                    \
+    X(egress_fragment_early, egress, pass, "a later fragment whose first one has not been seen")             \
+    X(egress_fragment_forwarded, egress, pass, "a later fragment, translated like its first one")            \
+    X(egress_icmp_other, egress, pass, "ICMP that is no error about a known connection")                     \
+    X(egress_icmp_forwarded, egress, pass, "an ICMP error, translated toward the client")                    \
     X(egress_other_protocol, egress, pass, "neither TCP nor UDP")                                            \
     X(egress_no_flow, egress, pass, "not a reply of a known connection")                                     \
     X(egress_loopback, egress, drop, "from 127.0.0.0/8 toward the wire, not translated by lb")               \
