@@ -62,9 +62,9 @@ TEST_CASE("the longest source prefix of the packet's own proxy chooses, at every
                 facts);
     std::set<u32> clients;
     for (const auto& row : rows)
-        for (const u64 edge :
-             {u64{row.network} - 1, u64{row.network}, row.network + (u64{1} << (32 - row.length)) - 1,
-              row.network + (u64{1} << (32 - row.length))})
+        for (const u64 edge : {u64{row.network.v4()} - 1, u64{row.network.v4()},
+                               row.network.v4() + (u64{1} << (32 - row.length)) - 1,
+                               row.network.v4() + (u64{1} << (32 - row.length))})
             clients.insert(static_cast<u32>(edge));
     for (const u32 from : clients)
         for (const u16 port : {u16{80}, u16{81}}) {
