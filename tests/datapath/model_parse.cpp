@@ -8,8 +8,7 @@ namespace {
 using model::Reason;
 
 constexpr u8 tcp = 6, udp = 17, icmp = 1, icmp6 = 58;
-constexpr u8 hop_by_hop = 0, routing = 43, fragment = 44, esp = 50, authentication = 51, destination = 60,
-             mobility = 135, hip = 139, shim6 = 140;
+constexpr u8 hop_by_hop = 0, routing = 43, fragment = 44, destination = 60;
 constexpr std::size_t extensions_max = 6, tags_max = 2;
 
 Reason reason_of(bool ingress, Reason in, Reason out) { return ingress ? in : out; }
@@ -124,9 +123,6 @@ Reader::Stop Reader::ipv6()
     }
     if (later) out_.kind = Parsed::Kind::later_fragment;
     out_.tuple.protocol = next;
-    const auto other = {esp, authentication, mobility, hip, shim6};
-    if (!later && std::ranges::find(other, next) != other.end())
-        return leave(Reason::extension_header, Reason::egress_extension_header);
     return std::nullopt;
 }
 
@@ -134,12 +130,15 @@ Reader::Stop Reader::transport()
 {
     const u8 protocol = out_.tuple.protocol;
     const bool later = out_.kind == Parsed::Kind::later_fragment;
+    const std::size_t header = later ? 0 : protocol == tcp ? 20 : 8;
+    // A header that is longer than usual is held against the length before what is behind it is looked at.
+    const std::size_t usual = out_.ip_at + (out_.version == 4 ? 20U : 40U);
+    if (out_.l4_at > usual && out_.end < out_.l4_at + header) return bad_header();
     const bool ours = protocol == tcp || protocol == udp;
     const bool control = protocol == (out_.version == 4 ? icmp : icmp6);
     if (!later && !ours && !control) return leave(Reason::other_protocol, Reason::egress_other_protocol);
-    if (!later && ours && rules_.ingress && !rules_.protocols.contains({out_.version, protocol}))
-        return Reason::no_listener;
-    const std::size_t header = later ? 0 : protocol == tcp ? 20 : 8;
+    if (!later && ours && !rules_.protocols.contains({out_.version, protocol}))
+        return leave(Reason::no_listener, Reason::egress_no_flow);
     if (!room(out_.l4_at, header)) return truncated();
     if (out_.end < out_.l4_at + header) return bad_header();
     if (rules_.ingress && out_.end > frame_.size()) return truncated();
