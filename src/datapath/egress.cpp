@@ -182,7 +182,7 @@ template <class F> void take_family(const Egress& out, const View<typename F::He
                          out.parser.leave(Reason::egress_icmp_other));
     b.bind(transports.later_fragment);
     out.packet.release_end();
-    follow_fragment(out.parser, out.maps, frame, ip, model::Direction::reply,
+    follow_fragment(out.parser, out.maps, frame, ip, l4, model::Direction::reply,
                     out.ways.to(Reason::egress_fragment_forwarded));
     out.packet.retake_end();
 }

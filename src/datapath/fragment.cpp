@@ -73,11 +73,19 @@ void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const Vi
 
 template <class F>
 void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
-                     const View<typename F::Header>& ip, model::Direction direction, Label translated)
+                     const View<typename F::Header>& ip, const PacketPointer& l4, model::Direction direction,
+                     Label translated)
 {
     using Row = typename F::Fragment;
     Dsl& b = parser.b;
     b.note("a later fragment goes where its first one went");
+    {
+        auto used = l4.distance_from(parser.packet, "used");
+        if constexpr (!F::header_sum) used += u64{sizeof(wire::Ipv6Fragment)};
+        auto total = ip_length(b, ip);
+        b.jump_if(used > total.value(), parser.leave(parser.reasons.bad_header));
+    }
+    check_whole(parser, ip, sizeof(typename F::Header));
     const Builder::StackScope scope(b);
     const Label early = parser.leave(parser.reasons.fragment_early);
     const auto key = fragment_key(b, frame, ip);
@@ -100,8 +108,8 @@ template void remember_fragment(Dsl&, const Maps&, const Frame<V4>&, const View<
 template void remember_fragment(Dsl&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
                                 const View<V6::Flow>&);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                              model::Direction, Label);
+                              const PacketPointer&, model::Direction, Label);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                              model::Direction, Label);
+                              const PacketPointer&, model::Direction, Label);
 
 } // namespace lb::datapath

@@ -13,11 +13,12 @@ void remember_fragment(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
                        const bpf::View<typename F::Header>& ip, const bpf::View<typename F::Flow>& flow);
 
 /// Emits the translation of a later fragment, whose addresses and protocol are in `frame.key`; goes to
-/// `translated`, or leaves where its first one has not been seen. `to`: which address is the one to write.
+/// `translated`, or leaves where its first one has not been seen. `direction`: forward writes the
+/// destination, reply the source. `l4`: at the fragment header (IPv6), or at what it is a fragment of.
 template <class F>
 void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
-                     const bpf::View<typename F::Header>& ip, model::Direction direction,
-                     bpf::Label translated);
+                     const bpf::View<typename F::Header>& ip, const bpf::PacketPointer& l4,
+                     model::Direction direction, bpf::Label translated);
 
 /// How long a row is good for: RFC 791 and 8200 let a receiver wait that long for the rest, and
 /// identifications come again.

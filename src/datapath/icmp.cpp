@@ -105,6 +105,8 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     Dsl& b = parser.b;
     b.note("ICMP: an error about one of our packets?");
     const Label other = parser.leave(parser.reasons.icmp_other), error = b.label("icmp error");
+    const auto [first] = l4.claim<Icmp>(parser.too_short);
+    check_whole(parser, ip, sizeof(Header) + sizeof(Icmp));
     auto [icmp, quoted, quoted_l4] = l4.claim<Icmp, Header, QuotedL4>(other);
     const Quote<F> quote{std::move(icmp), std::move(quoted), std::move(quoted_l4)};
     {

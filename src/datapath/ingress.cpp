@@ -161,7 +161,7 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
                          in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply));
     b.bind(transports.later_fragment);
-    follow_fragment(in.parser, in.maps, frame, ip, model::Direction::forward,
+    follow_fragment(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
                     in.ways.to(Reason::fragment_forwarded));
 }
 

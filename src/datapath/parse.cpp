@@ -32,9 +32,12 @@ void skip_options(const Parser& parser, const View<Ipv4>& ip, PacketPointer& l4,
     l4.move_to(parser.packet);
     l4.advance(length);
     auto total = b.let_host_as<u64>("total length", ip(&Ipv4::total_length));
+    const Label bare = b.label("no L4 header");
+    b.jump_if(ip(&Ipv4::fragment).has(wire::ipv4_fragment_offset), bare);
     length += u64{sizeof(wire::Udp)};
     b.if_(ip(&Ipv4::protocol) == wire::protocol_tcp,
           [&] { length += u64{sizeof(wire::Tcp) - sizeof(wire::Udp)}; });
+    b.bind(bare);
     b.jump_if(length > total.value(), parser.leave(parser.reasons.bad_header));
     b.jump(plain);
 }
@@ -225,16 +228,13 @@ Var<u64> ip_length(Dsl& b, const View<Ipv6>& ip)
     return length;
 }
 
-template <class F, class L4>
-Headers<F, L4> parse_l4(const Parser& parser, const View<typename F::Header>& ip, PacketPointer& l4)
+template <class Header> void check_whole(const Parser& parser, const View<Header>& ip, u32 least)
 {
     Dsl& b = parser.b;
-    auto [header] = l4.template claim<L4>(parser.too_short);
     const Label whole = b.label("whole");
     {
         auto total = ip_length(b, ip);
-        b.jump_if(total < u64{sizeof(typename F::Header) + sizeof(L4)},
-                  parser.leave(parser.reasons.bad_header));
+        b.jump_if(total < u64{least}, parser.leave(parser.reasons.bad_header));
         if (parser.check_length) {
             auto room = parser.packet.length("room");
             b.jump_if(room >= total.value(), whole);
@@ -250,7 +250,16 @@ Headers<F, L4> parse_l4(const Parser& parser, const View<typename F::Header>& ip
     }
     if (parser.check_length) b.jump(parser.too_short);
     b.bind(whole);
-    return {View<typename F::Header>(b, ip.base(), ip.offset()), std::move(header)};
+}
+template void check_whole(const Parser&, const View<Ipv4>&, u32);
+template void check_whole(const Parser&, const View<Ipv6>&, u32);
+
+template <class F, class L4>
+Headers<F, L4> parse_l4(const Parser& parser, const View<typename F::Header>& ip, PacketPointer& l4)
+{
+    auto [header] = l4.template claim<L4>(parser.too_short);
+    check_whole(parser, ip, sizeof(typename F::Header) + sizeof(L4));
+    return {View<typename F::Header>(parser.b, ip.base(), ip.offset()), std::move(header)};
 }
 template Headers<V4, wire::Tcp> parse_l4(const Parser&, const View<Ipv4>&, PacketPointer&);
 template Headers<V4, wire::Udp> parse_l4(const Parser&, const View<Ipv4>&, PacketPointer&);

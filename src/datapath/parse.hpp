@@ -74,6 +74,10 @@ void parse_ip(const Parser& parser, const Frame<V4>& frame, const bpf::View<wire
 void parse_ip(const Parser& parser, const Frame<V6>& frame, const bpf::View<wire::Ipv6>& ip,
               bpf::PacketPointer& l4, const Transports& to);
 
+/// Emits the check that IP says to be `least` bytes long or more, and where the parser checks lengths, that
+/// the frame holds what IP says.
+template <class Header> void check_whole(const Parser& parser, const bpf::View<Header>& ip, u32 least);
+
 /// Emits the claim of the L4 header, and the check of the length that IP says.
 template <class F, class L4>
 Headers<F, L4> parse_l4(const Parser& parser, const bpf::View<typename F::Header>& ip,

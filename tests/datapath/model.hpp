@@ -1,7 +1,8 @@
 // What lb ought to do with a frame, written from the README and the RFCs and apart from src/datapath: its own
 // parsing, its own table of connections, checksums computed from scratch. Numbers are in host order. Where lb
 // is free to choose (which target of a group, which source port for a look-alike), the choice is read off the
-// frame that came out, and held to its rules. One thread.
+// frame that came out, and held to its rules. This file has the tables; reading and writing frames have their
+// own. One thread.
 #pragma once
 
 #include <map>
@@ -9,26 +10,20 @@
 #include <string>
 #include <vector>
 
-#include "lab/packet.hpp"
-#include "model/reason.hpp"
+#include "model_parse.hpp"
+#include "model_rewrite.hpp"
 
 namespace lb::test {
 
-using lab::Bytes;
-using lab::u16;
-using lab::u32;
-using lab::u64;
-using lab::u8;
-
 struct ModelTarget {
-    u32 ip = 0;
+    Address ip = {};
     u16 port = 0;
     friend auto operator<=>(const ModelTarget&, const ModelTarget&) = default;
 };
 using ModelGroup = std::vector<ModelTarget>; ///< those with a weight above 0
 
 struct ModelRoute {
-    u32 network = 0;
+    Address network = {};
     u8 length = 0;
     ModelGroup group = {};
 };
@@ -45,14 +40,14 @@ struct ModelListener {
     u8 protocol = 6;
     u16 port = 80;
     ModelKind kind = ModelKind::given;
-    u32 address = 0; ///< of `given`
+    Address address = {}; ///< of `given`
     std::set<std::string> interfaces = {"eth0"};
 };
 
 struct ModelFacts {
     std::vector<ModelListener> listeners = {};
     std::vector<ModelProxy> proxies = {};
-    std::set<u32> own_addresses = {};
+    std::set<Address> own_addresses = {};
     bool loopback_targets = false;
     std::size_t connections_max = 100000;
 };
@@ -73,36 +68,32 @@ public:
     std::size_t connections() const { return table_.size() / 2; }
 
 private:
-    struct Tuple {
-        u32 saddr = 0, daddr = 0;
-        u16 sport = 0, dport = 0;
-        u8 protocol = 0;
-        friend auto operator<=>(const Tuple&, const Tuple&) = default;
-    };
     struct Entry {
-        Tuple to = {};    ///< what the packet is to look like
-        Tuple other = {}; ///< the key of the other direction
+        ModelTuple to = {};    ///< what the packet is to look like
+        ModelTuple other = {}; ///< the key of the other direction
         bool reply = false;
         u8 flags = 0; ///< every TCP flag seen
     };
-    struct Parsed {
-        model::Reason reason = model::Reason::internal; ///< where it is not of interest
-        bool whole = false;
-        Tuple tuple = {};
-        u8 flags = 0;
+    struct Datagram {
+        Address saddr = {}, daddr = {}; ///< what its fragments are to have
+        bool reply = false;
     };
 
-    Parsed parse(const Bytes& frame, bool ingress) const;
-    bool listens(u8 protocol) const;
+    u8 family_of(const ModelListener& listener) const;
+    ParseRules rules(bool ingress) const;
     bool ended(const Entry& forward) const;
-    const ModelListener* listener_of(const Tuple& tuple, const std::string& interface) const;
-    const ModelGroup& group_of(const ModelProxy& proxy, u32 client) const;
+    const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
+    const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
-    static Bytes rewritten(const Bytes& frame, const Tuple& to);
-    static Tuple tuple_of(const Bytes& frame);
+    Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry);
+    Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress) const;
+    Judgement error_for_target(const Bytes& frame, const Parsed& parsed) const;
+    Judgement error_for_client(const Bytes& frame, const Parsed& parsed) const;
+    Judgement leaving(const Bytes& frame, const Parsed& parsed);
 
     ModelFacts facts_;
-    std::map<Tuple, Entry> table_ = {};
+    std::map<ModelTuple, Entry> table_ = {};
+    std::map<FragmentKey, Datagram> datagrams_ = {};
 };
 
 } // namespace lb::test

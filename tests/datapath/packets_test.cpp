@@ -188,7 +188,7 @@ TEST_CASE("IPv4 headers that contradict themselves are the kernel's", "[datapath
     }
 }
 
-TEST_CASE("fragments and other protocols pass untouched in both directions, options and tags do not matter",
+TEST_CASE("fragments follow the first one, options and tags do not matter, other protocols pass untouched",
           "[datapath]")
 {
     Judge judge = simple();
@@ -205,7 +205,13 @@ TEST_CASE("fragments and other protocols pass untouched in both directions, opti
     for (const u16 fragment : {u16{0x2000}, u16{0x2001}, u16{0x0001}, u16{0x1fff}, u16{0x3fff}}) {
         Packet first = known, second = reply;
         first.fragment = second.fragment = fragment;
-        both(first, second, Reason::fragment, Reason::egress_fragment);
+        if (fragment == 0x2000)
+            both(first, second, Reason::forwarded, Reason::reply_forwarded);
+        else
+            both(first, second, Reason::fragment_forwarded, Reason::egress_fragment_forwarded);
+        first.id = second.id = 0x4321; // of another datagram
+        if ((fragment & 0x1fff) != 0)
+            both(first, second, Reason::fragment_early, Reason::egress_fragment_early);
     }
     for (const u16 whole : {u16{0}, u16{0x4000}, u16{0x8000}}) { // don't fragment, and the reserved bit
         Packet first = known, second = reply;
@@ -222,8 +228,8 @@ TEST_CASE("fragments and other protocols pass untouched in both directions, opti
     }
     first.vlans = second.vlans = {100, 200, 300};
     both(first, second, Reason::too_many_tags, Reason::egress_too_many_tags);
-    both(request(lab::Icmp{}, pattern(20)), answer(lab::Icmp{.type = 0}, pattern(20)), Reason::other_protocol,
-         Reason::egress_other_protocol);
+    both(request(lab::Icmp{}, pattern(20)), answer(lab::Icmp{.type = 0}, pattern(20)), Reason::icmp_other,
+         Reason::egress_icmp_other);
     for (const u8 protocol : {u8{0}, u8{2}, u8{4}, u8{41}, u8{47}, u8{132}, u8{255}})
         both(request(lab::Raw{protocol}, pattern(40)), answer(lab::Raw{protocol}, pattern(40)),
              Reason::other_protocol, Reason::egress_other_protocol);

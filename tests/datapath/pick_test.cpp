@@ -62,9 +62,9 @@ TEST_CASE("the longest source prefix of the packet's own proxy chooses, at every
                 facts);
     std::set<u32> clients;
     for (const auto& row : rows)
-        for (const u64 edge :
-             {u64{row.network} - 1, u64{row.network}, row.network + (u64{1} << (32 - row.length)) - 1,
-              row.network + (u64{1} << (32 - row.length))})
+        for (const u64 edge : {u64{row.network.v4()} - 1, u64{row.network.v4()},
+                               row.network.v4() + (u64{1} << (32 - row.length)) - 1,
+                               row.network.v4() + (u64{1} << (32 - row.length))})
             clients.insert(static_cast<u32>(edge));
     for (const u32 from : clients)
         for (const u16 port : {u16{80}, u16{81}}) {
@@ -113,7 +113,7 @@ TEST_CASE("twenty thousand connections are shared by weight, and weight 0 gets n
             bench.in(build(datagram(ip("198.51.100.0") + i / 1000, static_cast<u16>(1024 + i % 1000))))
                 .frame);
         REQUIRE(out.has_value());
-        ++got[out->daddr - ip("10.0.0.1")];
+        ++got[out->daddr.v4() - ip("10.0.0.1")];
     }
     CHECK(got[4] == 0);
     double chi_square = 0;
@@ -159,7 +159,7 @@ TEST_CASE(
     std::map<u16, u32> chosen;
     for (u16 port = 1; port <= 200; ++port) {
         const Bytes frame = build(datagram(ip("198.51.100.7"), port));
-        chosen[port] = lab::parse(bench.in(frame).frame)->daddr;
+        chosen[port] = lab::parse(bench.in(frame).frame)->daddr.v4();
         if (port % 2 == 0) must(bench.map("flows4").remove(key_of(frame)));
         CHECK(lab::parse(bench.in(frame).frame)->daddr == chosen[port]);
     }

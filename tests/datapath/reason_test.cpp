@@ -15,8 +15,14 @@ namespace {
 
 const u32 client = ip("198.51.100.7"), vip = ip("192.0.2.1"), target_ip = ip("10.0.0.1");
 
-Packet request(const Tcp& tcp) { return {.saddr = client, .daddr = vip, .l4 = tcp}; }
-Packet answer(const Tcp& tcp) { return {.saddr = target_ip, .daddr = client, .l4 = tcp}; }
+Packet request(const lab::L4& l4, const Bytes& payload = {})
+{
+    return {.saddr = client, .daddr = vip, .l4 = l4, .payload = payload};
+}
+Packet answer(const lab::L4& l4, const Bytes& payload = {})
+{
+    return {.saddr = target_ip, .daddr = client, .l4 = l4, .payload = payload};
+}
 
 Bytes changed(Bytes frame, std::size_t at, u8 value)
 {
@@ -46,10 +52,17 @@ Packet tagged(Packet packet)
     return packet;
 }
 
-Packet fragmented(Packet packet)
+const Packet large_request = request(lab::Udp{}, lab::pattern(1000));
+const Packet large_answer = answer(lab::Udp{.sport = 8080, .dport = 40000}, lab::pattern(1000));
+// What a router toward the client quotes of an answer, and one toward the target of a request.
+Bytes quoted_answer()
 {
-    packet.fragment = 0x2000;
-    return packet;
+    return lab::quote(
+        build({.saddr = ip("192.0.2.1"), .daddr = client, .l4 = Tcp{.sport = 80, .dport = 40000}}), 28);
+}
+Bytes quoted_request()
+{
+    return lab::quote(build({.saddr = client, .daddr = ip("10.0.0.1"), .l4 = Tcp{.dport = 8080}}), 28);
 }
 Packet of_protocol(Packet packet, u8 protocol)
 {
@@ -110,8 +123,15 @@ Case case_of(Reason reason)
         return {.frame = changed(syn, 14, 0x44)};
     case Reason::extension_header:
         return {.config = ipv6, .frame = routing_header()};
-    case Reason::fragment:
-        return {.frame = build(fragmented(request(Tcp{})))};
+    case Reason::fragment_early:
+        return {.before = opened, .frame = split(large_request, 600)[1]};
+    case Reason::fragment_forwarded:
+        return {.before = [](const Bench& bench) { bench.in(split(large_request, 600)[0]); },
+                .frame = split(large_request, 600)[1]};
+    case Reason::icmp_other:
+        return {.frame = build(request(lab::Icmp{}))};
+    case Reason::icmp_forwarded:
+        return {.before = opened, .frame = build(request(lab::Icmp{.type = 3, .code = 4}, quoted_answer()))};
     case Reason::other_protocol:
         return {.frame = build(of_protocol(request(Tcp{}), 47))};
     case Reason::no_listener:
@@ -151,8 +171,19 @@ Case case_of(Reason reason)
         return {.frame = changed(reply, 14, 0x44)};
     case Reason::egress_extension_header:
         return {.config = ipv6, .frame = routing_header()};
-    case Reason::egress_fragment:
-        return {.frame = build(fragmented(answer(Tcp{})))};
+    case Reason::egress_fragment_early:
+        return {.before = opened, .frame = split(large_answer, 600)[1]};
+    case Reason::egress_fragment_forwarded:
+        return {.before =
+                    [](const Bench& bench) {
+                        bench.in(split(large_request, 600)[0]);
+                        bench.out(split(large_answer, 600)[0]);
+                    },
+                .frame = split(large_answer, 600)[1]};
+    case Reason::egress_icmp_other:
+        return {.frame = build(answer(lab::Icmp{.type = 0}))};
+    case Reason::egress_icmp_forwarded:
+        return {.before = opened, .frame = build(answer(lab::Icmp{.type = 11}, quoted_request()))};
     case Reason::egress_other_protocol:
         return {.frame = build(of_protocol(answer(Tcp{}), 47))};
     case Reason::egress_no_flow:
@@ -195,7 +226,7 @@ TEST_CASE("one packet for each reason moves its counter and no other", "[datapat
         CHECK(all_counts(bench) == expected);
         const bool drop = info.outcome == model::Outcome::drop;
         CHECK(passage.verdict == (ingress ? (drop ? xdp_drop : xdp_pass) : (drop ? tc_shot : tc_unspec)));
-        const bool translated = info.reason == Reason::forwarded || info.reason == Reason::reply_forwarded;
+        const bool translated = info.name.ends_with("forwarded");
         CHECK((passage.frame == each.frame) == !translated);
     }
 }

@@ -1,12 +1,9 @@
-// Frames for tests: build one from plain data, parse it back, judge its checksums. Written apart from the
-// code under test (its own sums, its own header offsets), so that a shared mistake cannot hide. All numbers
-// are in host order. `parse(build(p)) == p` for every Packet whose lengths fit. Pure values; safe from any
-// thread.
+// Frames for tests: build one from plain data, parse it back, say what it is. Written apart from the code
+// under test (its own sums, its own header offsets), so that a shared mistake cannot hide. All numbers are in
+// host order. `parse(build(p)) == p` for every Packet whose lengths fit. Pure values; safe from any thread.
 #pragma once
 
 #include <array>
-#include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,18 +11,13 @@
 #include <variant>
 #include <vector>
 
+#include "lab/address.hpp"
+#include "lab/checksum.hpp"
+
 namespace lb::lab {
 
-using u8 = std::uint8_t;
-using u16 = std::uint16_t;
-using u32 = std::uint32_t;
-using u64 = std::uint64_t;
-using Bytes = std::vector<u8>;
 using Mac = std::array<u8, 6>;
 
-/// `ip("192.0.2.1")` as a number in host order. Ends the test program on anything else.
-u32 ip(std::string_view dotted_quad);
-std::string ip_text(u32 address);
 /// The bytes of a text; a payload of `count` bytes that repeats 0..250.
 Bytes text(std::string_view characters);
 Bytes pattern(std::size_t count);
@@ -50,6 +42,7 @@ struct Udp {
     friend bool operator==(const Udp&, const Udp&) = default;
 };
 
+/// ICMP in IPv4, ICMPv6 in IPv6. What an error quotes is the packet's payload.
 struct Icmp {
     u8 type = 8;
     u8 code = 0;
@@ -57,60 +50,66 @@ struct Icmp {
     friend bool operator==(const Icmp&, const Icmp&) = default;
 };
 
-/// No header of ours after IPv4: the payload follows it directly.
+/// No header of ours after IP: the payload follows it directly.
 struct Raw {
     u8 protocol = 253; ///< RFC 3692: for experiments
     friend bool operator==(const Raw&, const Raw&) = default;
 };
 
-/// One Ethernet frame with IPv4. Lengths and checksums are computed by build().
+using L4 = std::variant<Tcp, Udp, Icmp, Raw>;
+
+/// An extension header of IPv6, without its next header and length bytes, which build() writes: 6 bytes more
+/// than a multiple of 8 (authentication: 2 more than a multiple of 4; fragment: 6).
+struct Extension {
+    u8 type = 60;
+    Bytes content = Bytes(6, 0);
+    friend bool operator==(const Extension&, const Extension&) = default;
+};
+/// Options that are padding (RFC 8200, 4.2), `size` bytes with the two first.
+Extension hop_by_hop(std::size_t size = 8);
+Extension destination_options(std::size_t size = 8);
+Extension routing(u8 segments_left, u8 type = 4, std::size_t addresses = 1);
+/// `offset` in bytes.
+Extension fragment_header(u16 offset, bool more, u32 id);
+Extension authentication();
+
+/// One Ethernet frame with IPv4 or IPv6, as its addresses are. Lengths and checksums are computed by build().
 struct Packet {
     Mac destination = {0x02, 0, 0, 0, 0, 0x01};
     Mac source = {0x02, 0, 0, 0, 0, 0x02};
     std::vector<u16> vlans = {}; ///< VLAN tags, outermost first (TPID 0x8100; the outer one of two 0x88a8)
-    u8 tos = 0;
-    u16 id = 0x1234;
-    u16 fragment = 0x4000; ///< flags and offset as in the header; 0x4000: don't fragment
-    u8 ttl = 64;
-    u32 saddr = 0x0a000001; ///< 10.0.0.1
-    u32 daddr = 0xc0000201; ///< 192.0.2.1
-    Bytes options = {};     ///< IPv4 options: a multiple of 4, at most 40
-    std::variant<Tcp, Udp, Icmp, Raw> l4 = Tcp{};
+    u8 tos = 0;                  ///< IPv6: traffic class
+    u16 id = 0x1234;             ///< IPv4
+    u16 fragment = 0x4000;       ///< IPv4: flags and offset as in the header; 0x4000: don't fragment
+    u8 ttl = 64;                 ///< IPv6: hop limit
+    Address saddr = 0x0a000001;  ///< 10.0.0.1
+    Address daddr = 0xc0000201;  ///< 192.0.2.1
+    Bytes options = {};          ///< IPv4 options: a multiple of 4, at most 40
+    L4 l4 = Tcp{};
     Bytes payload = {};
+    u32 flow_label = 0;                     ///< IPv6
+    std::vector<Extension> extensions = {}; ///< IPv6
 
     friend bool operator==(const Packet&, const Packet&) = default;
 };
 
-/// The frame with right lengths and checksums.
+/// The frame with right lengths and checksums (a fragment's L4 checksum is 0: it is the whole's, see
+/// split()).
 Bytes build(const Packet& packet);
-/// The reverse; nothing where the frame is not Ethernet with whole IPv4 and L4 headers. Checksums are not
-/// judged, and bytes after the IPv4 total length are ignored. Of a later fragment everything after IPv4 is
-/// payload (Raw).
+/// The reverse; nothing where the frame is not Ethernet with whole IP and L4 headers. Checksums are not
+/// judged, and bytes after the IP length are ignored. Of a later fragment everything after IP is payload
+/// (Raw).
 std::optional<Packet> parse(std::span<const u8> frame);
 /// A line for a failing test: `10.0.0.1:40000 > 192.0.2.1:80 tcp S len 0`.
 std::string describe(std::span<const u8> frame);
 
-/// RFC 1071 over the bytes (an odd last byte is padded with zero), not complemented, folded to 16 bits.
-u16 ones_sum(std::span<const u8> bytes, u32 start = 0);
-/// What is wrong with the checksums of an IPv4 frame, "" when nothing is. A UDP checksum of 0 is right
-/// (none).
-std::string checksum_fault(std::span<const u8> frame);
-inline bool checksums_ok(std::span<const u8> frame) { return checksum_fault(frame).empty(); }
-/// Computes the IPv4 and L4 checksums from scratch and writes them (a UDP sum of 0 as 0xffff).
-void recompute_checksums(std::span<u8> frame);
+/// The packet in fragments of at most `room` bytes of payload each (a multiple of 8), the L4 checksum being
+/// that of the whole. IPv6: what must stay in front of the fragment header does (RFC 8200, 4.5).
+std::vector<Bytes> split(const Packet& packet, std::size_t room, u32 id = 0x1234);
 
-/// Where a device is asked to finish a sum: from `start` to the end of the frame, written at `start +
-/// offset`.
-struct PartialChecksum {
-    u16 start = 0;
-    u16 offset = 0;
-    friend bool operator==(const PartialChecksum&, const PartialChecksum&) = default;
-};
-
-/// Makes the TCP or UDP checksum partial, as Linux hands it to a device that sums: the field holds the sum of
-/// the pseudo header only, not complemented.
-PartialChecksum make_partial(std::span<u8> frame);
-/// What the device does with it then. False when the place lies outside of the frame.
-bool complete_partial(std::span<u8> frame, PartialChecksum where);
+/// The IP packet of a frame without what is around it, its first `size` bytes: what an ICMP error quotes.
+Bytes quote(std::span<const u8> frame, std::size_t size = 65535);
+/// The bytes of a frame's IP header with options or extension headers.
+std::size_t ip_header_size(std::span<const u8> frame);
 
 } // namespace lb::lab

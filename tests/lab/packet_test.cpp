@@ -82,7 +82,7 @@ TEST_CASE("the fault names the header whose sum is wrong", "[packet]")
     CHECK(checksum_fault(frame) == "UDP");
     frame[14 + 8] ^= 1;
     CHECK(checksum_fault(frame) == "IPv4 header");
-    CHECK(checksum_fault(Bytes(60)) == "not a whole IPv4 frame");
+    CHECK(checksum_fault(Bytes(60)) == "not a whole IP frame");
 }
 
 TEST_CASE("a UDP checksum of zero means none", "[packet]")
