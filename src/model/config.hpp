@@ -18,6 +18,14 @@ enum class OnExit { detach, keep };
 enum class LogLevel { trace, debug, info, warn, error };
 enum class LogFormat { text, json };
 
+enum class Family : u8 { ipv4 = 4, ipv6 = 6 };
+
+constexpr Family family_of(const IpAddress& ip) { return ip.is_v6() ? Family::ipv6 : Family::ipv4; }
+
+enum class Algorithm { maglev, round_robin, random, least_connections, source_hash };
+enum class ForwardingMode { nat, full_nat, dsr_l2, dsr_ipip, dsr_gue };
+enum class ForwardingPath { automatic, stack, fast };
+
 /// Which destination addresses a listener takes, in order of precedence.
 enum class AddressKind { given, own, any };
 
@@ -42,12 +50,58 @@ struct RouteConfig {
     std::vector<TargetConfig> targets = {};
 };
 
+struct ForwardingConfig {
+    ForwardingMode mode = ForwardingMode::nat;
+    ForwardingPath path = ForwardingPath::automatic;
+    u16 gue_port = 6080; ///< of the targets; for dsr_gue (IANA: gue)
+};
+
+/// A token bucket as it is written. A burst may be left out where a rate is: then it is twice the rate.
+struct RateConfig {
+    std::optional<u32> per_sec = {};
+    std::optional<u32> burst = {};
+};
+
+/// Limits of one kind. In a proxy, what is left out is that of the settings.
+struct RateLimitsConfig {
+    RateConfig requests = {}; ///< new connections
+    RateConfig packets = {};
+    std::optional<u8> prefix_length_ipv4 = {}; ///< per source only: 1..32
+    std::optional<u8> prefix_length_ipv6 = {}; ///< per source only: 1..128
+    bool off = false;                          ///< `false` in a proxy: none, whatever the settings say
+};
+
+struct RateLimitKinds {
+    RateLimitsConfig per_source = {};
+    RateLimitsConfig per_target = {};
+};
+
 struct ProxyConfig {
     std::string name = {}; ///< unique, 1..63 of [A-Za-z0-9._-]
     ListenConfig listen = {};
     std::vector<TargetConfig> default_targets = {};
     std::vector<RouteConfig> source_routes = {};
     WeightMode weight_mode = WeightMode::percent;
+    Algorithm algorithm = Algorithm::maglev;
+    std::optional<u32> maglev_table_size = {};            ///< a prime; 0: auto; empty: that of the settings
+    std::optional<std::chrono::seconds> persistence = {}; ///< session-persistence; empty: off
+    ForwardingConfig forwarding = {};
+    std::vector<Prefix> allow = {}; ///< no host bits, unique; not empty: who isn't named is denied
+    std::vector<Prefix> deny = {};  ///< no host bits, unique
+    RateLimitKinds rate_limits = {};
+};
+
+/// Times after which an idle flow is forgotten, besides `connection_timeout`, where they are written. See
+/// Timeouts for what holds where they are not.
+struct TimeoutsConfig {
+    std::optional<std::chrono::seconds> tcp_half_open = {}, tcp_closing = {}, tcp_closed = {};
+    std::optional<std::chrono::seconds> udp = {}, udp_one_way = {};
+};
+
+struct FullNatConfig {
+    std::vector<IpAddress> addresses = {}; ///< sources toward targets; empty: what the host uses toward each
+    u16 port_first = 32768;                ///< 1024..port_last
+    u16 port_last = 60999;
 };
 
 struct Settings {
@@ -59,6 +113,10 @@ struct Settings {
     OnExit on_exit = OnExit::detach;
     LogLevel log_level = LogLevel::info;
     LogFormat log_format = LogFormat::text;
+    TimeoutsConfig timeouts = {};
+    FullNatConfig full_nat = {};
+    RateLimitKinds rate_limits = {}; ///< for proxies that say nothing else
+    u32 maglev_table_size = 0;       ///< a prime; 0: auto, by the number of targets
 };
 
 struct Config {
@@ -71,9 +129,30 @@ inline constexpr u32 percent_targets_max = 8;
 inline constexpr u32 relative_targets_max = 1024;
 inline constexpr u32 source_routes_max = 10000;
 inline constexpr u32 max_connections_max = 10000000;
-inline constexpr u32 connection_timeout_max = 604800; // seconds: a week
+inline constexpr u32 timeout_max = 604800; // seconds: a week
 inline constexpr u32 proxies_max = 1024;
-inline constexpr u32 interfaces_max = 64; // of one list
-inline constexpr u32 addresses_max = 256; // of one listener
+inline constexpr u32 interfaces_max = 64;  // of one list
+inline constexpr u32 addresses_max = 256;  // of one listener
+inline constexpr u32 prefixes_max = 10000; // of one allow or deny list
+inline constexpr u32 full_nat_addresses_max = 256;
+inline constexpr u32 full_nat_port_min = 1024;       // below are the well-known ports of services
+inline constexpr u32 rate_max = 10000000;            // per second, and of a burst
+inline constexpr u32 maglev_table_size_max = 131071; // 2^17 - 1, a prime: as far as make_slots() counts
+
+// The words of the file.
+std::string name_of(Algorithm algorithm);
+std::string name_of(ForwardingMode mode);
+/// "IPv4", "IPv6".
+std::string name_of(Family family);
+
+/// Whether client and target must be of one family: nat and dsr-l2 leave the client's address as it is.
+bool within_one_family(ForwardingMode mode);
+bool is_dsr(ForwardingMode mode);
+/// Whether the target follows from a hash over a Maglev table alone.
+bool picks_by_hash(Algorithm algorithm);
+
+/// The families of the addresses that a proxy listens on, ascending. Without given addresses they are those
+/// that its mode can forward: its targets' family, or both where the mode translates or carries the other.
+std::vector<Family> listen_families(const ProxyConfig& proxy);
 
 } // namespace lb::model

@@ -25,17 +25,21 @@ void check_names(const std::vector<ReadProxy>& proxies)
 }
 
 // What one packet can match of a listener: two listeners must not have one of these in common.
-using Match = std::tuple<std::string_view, u16, Protocol, AddressKind, IpAddress>;
+using Match = std::tuple<std::string_view, u16, Protocol, AddressKind, Family, IpAddress>;
 
-std::vector<Match> matches(const ListenConfig& listen)
+std::vector<Match> matches(const ProxyConfig& proxy)
 {
     std::vector<Match> out;
-    const std::vector<IpAddress> none = {IpAddress()};
-    const auto& addresses = listen.kind == AddressKind::given ? listen.addresses : none;
+    const ListenConfig& listen = proxy.listen;
+    std::vector<std::pair<Family, IpAddress>> addresses;
+    for (const IpAddress& address : listen.addresses) addresses.emplace_back(family_of(address), address);
+    if (listen.kind != AddressKind::given)
+        for (const Family family : listen_families(proxy)) addresses.emplace_back(family, IpAddress());
     for (const std::string& interface : listen.interfaces) {
-        for (const IpAddress& address : addresses) {
-            if (listen.tcp) out.emplace_back(interface, listen.port, Protocol::tcp, listen.kind, address);
-            if (listen.udp) out.emplace_back(interface, listen.port, Protocol::udp, listen.kind, address);
+        for (const auto& [family, address] : addresses) {
+            for (const Protocol protocol : {Protocol::tcp, Protocol::udp})
+                if (protocol == Protocol::tcp ? listen.tcp : listen.udp)
+                    out.emplace_back(interface, listen.port, protocol, listen.kind, family, address);
         }
     }
     return out;
@@ -43,10 +47,10 @@ std::vector<Match> matches(const ListenConfig& listen)
 
 std::string in_words(const Match& match)
 {
-    const auto& [interface, port, protocol, kind, address] = match;
+    const auto& [interface, port, protocol, kind, family, address] = match;
     const std::string where = kind == AddressKind::given ? address.text()
-                              : kind == AddressKind::own ? "the host's own addresses"
-                                                         : "any address";
+                              : kind == AddressKind::own ? "the host's own " + name_of(family) + " addresses"
+                                                         : "any " + name_of(family) + " address";
     return where + (protocol == Protocol::tcp ? ", tcp" : ", udp") + " port " + std::to_string(port) +
            " on " + quoted(interface);
 }
@@ -56,7 +60,7 @@ void check_listeners(const std::vector<ReadProxy>& proxies)
     std::map<Match, const ReadProxy*> first;
     for (const ReadProxy& proxy : proxies) {
         if (!proxy.has_listen) continue;
-        for (const Match& match : matches(proxy.config.listen)) {
+        for (const Match& match : matches(proxy.config)) {
             const auto [found, added] = first.try_emplace(match, &proxy);
             if (added) continue;
             proxy.node.complain(in_words(match) + " twice: " + found->second->node.path() +
@@ -66,12 +70,12 @@ void check_listeners(const std::vector<ReadProxy>& proxies)
     }
 }
 
-std::vector<ProxyConfig> read_proxies(const Node& node)
+std::vector<ProxyConfig> read_proxies(const Node& node, const Settings& settings)
 {
     std::vector<ReadProxy> proxies;
     const auto nodes = node.list(proxies_max, "a list of at least one proxy");
     if (!nodes) return {};
-    for (const Node& element : *nodes) proxies.push_back(read_proxy(element));
+    for (const Node& element : *nodes) proxies.push_back(read_proxy(element, settings));
     check_names(proxies);
     check_listeners(proxies);
     std::vector<ProxyConfig> configs;
@@ -91,10 +95,10 @@ Result<Config> read_config(std::string_view text, std::string_view file_name)
         return std::unexpected(problems.error(reported_errors_max));
     }
     if (const auto root = ObjectNode::read(Node(*tree, "", problems), {root_keys, {}})) {
-        if (const auto value = root->require("proxies", "a list of at least one proxy")) {
-            config.proxies = read_proxies(*value);
-        }
         if (const auto value = root->find("settings")) config.settings = read_settings(*value);
+        if (const auto value = root->require("proxies", "a list of at least one proxy")) {
+            config.proxies = read_proxies(*value, config.settings);
+        }
     }
     if (!problems.empty()) return std::unexpected(problems.error(reported_errors_max));
     return config;

@@ -18,12 +18,18 @@ bool plain(std::string_view name)
     });
 }
 
+constexpr IpAddress mapped_network{std::array<u8, 16>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}};
+
 // Which kind of address a packet can't be sent to one host with; empty: none of these.
 std::string_view not_unicast(const IpAddress& ip)
 {
     if (ip.is_v6()) {
         if (ip == IpAddress(std::array<u8, 16>{})) return "the unspecified address";
-        return ip.v6()[0] == 0xff ? "a multicast address" : "";
+        if (ip.v6()[0] == 0xff) return "a multicast address";
+        // RFC 4291, 2.5.6: routers must not forward it.
+        if (ip.v6()[0] == 0xfe && (ip.v6()[1] & 0xc0) == 0x80) return "a link-local address";
+        // RFC 4291, 2.5.5.2: it stands for an IPv4 address within a host, and is never on the wire.
+        return Prefix{mapped_network, 96}.contains(ip) ? "an IPv4-mapped address" : "";
     }
     const u32 bits = ip.v4().host();
     if (bits == 0) return "the unspecified address";
@@ -47,8 +53,7 @@ std::string target_problem(const IpAddress& ip)
     if (const auto kind = not_unicast(ip); !kind.empty()) {
         return std::string(kind) + ": expected the address of a host";
     }
-    if (!ip.is_v6()) return "";
-    if (ip.is_loopback())
+    if (ip.is_v6() && ip.is_loopback())
         return "IPv6 has no way to route to its loopback address: expected another address of this host";
     return "";
 }
@@ -59,6 +64,12 @@ std::string listener_problem(const IpAddress& ip)
         return std::string(kind) + R"(: expected the address of a host, or "any")";
     }
     return "";
+}
+
+std::string full_nat_source_problem(const IpAddress& ip)
+{
+    const std::string_view kind = ip.is_loopback() ? "a loopback address" : not_unicast(ip);
+    return kind.empty() ? "" : std::string(kind) + ": expected an address that targets can answer";
 }
 
 std::string proxy_name_problem(std::string_view name)

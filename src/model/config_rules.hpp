@@ -12,6 +12,7 @@ namespace lb::model {
 std::string interface_problem(std::string_view name);
 std::string target_problem(const IpAddress& ip);
 std::string listener_problem(const IpAddress& ip);
+std::string full_nat_source_problem(const IpAddress& ip);
 std::string proxy_name_problem(std::string_view name);
 std::string instance_problem(std::string_view name);
 

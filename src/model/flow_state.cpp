@@ -6,12 +6,17 @@
 
 namespace lb::model {
 
-Timeouts Timeouts::from(std::chrono::seconds connection_timeout)
+Timeouts Timeouts::from(const Settings& settings)
 {
     Timeouts timeouts;
-    timeouts.established = connection_timeout;
-    for (auto* each : {&timeouts.half_open, &timeouts.closing, &timeouts.closed, &timeouts.udp})
-        *each = std::min(*each, connection_timeout);
+    const TimeoutsConfig& written = settings.timeouts;
+    const auto established = timeouts.established = settings.connection_timeout;
+    timeouts.half_open = written.tcp_half_open.value_or(std::min(timeouts.half_open, established));
+    timeouts.closing = written.tcp_closing.value_or(std::min(timeouts.closing, established));
+    timeouts.closed = written.tcp_closed.value_or(std::min(timeouts.closed, established));
+    timeouts.udp = written.udp.value_or(std::min(timeouts.udp, established));
+    timeouts.udp_one_way =
+        written.udp_one_way.value_or(std::min({timeouts.udp_one_way, timeouts.udp, established}));
     return timeouts;
 }
 
@@ -26,6 +31,8 @@ std::chrono::seconds Timeouts::of(FlowState state) const
         return closed;
     case FlowState::udp:
         return udp;
+    case FlowState::udp_one_way:
+        return udp_one_way;
     case FlowState::established:
         break;
     }
@@ -34,7 +41,8 @@ std::chrono::seconds Timeouts::of(FlowState state) const
 
 template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply)
 {
-    if (key.protocol != wire::protocol_tcp) return FlowState::udp;
+    if (key.protocol != wire::protocol_tcp)
+        return reply && reply->packets > 0 ? FlowState::udp : FlowState::udp_one_way;
     const u8 back = reply ? reply->tcp_flags : u8{0};
     const u8 either = forward.tcp_flags | back, both = forward.tcp_flags & back;
     if (either & wire::tcp_rst || both & wire::tcp_fin) return FlowState::closed;

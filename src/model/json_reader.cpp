@@ -135,10 +135,31 @@ std::optional<std::vector<Node>> Node::list(std::size_t max, std::string_view ex
     }
     std::vector<Node> nodes;
     nodes.reserve(items.size());
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        nodes.emplace_back(items[i], path_ + "[" + std::to_string(i) + "]", *problems_);
-    }
+    for (std::size_t i = 0; i < items.size(); ++i) nodes.push_back(*element(i));
     return nodes;
+}
+
+std::optional<Node> Node::element(std::size_t index) const
+{
+    if (index >= value_->items.size()) return std::nullopt;
+    return Node(value_->items[index], path_ + "[" + std::to_string(index) + "]", *problems_);
+}
+
+std::optional<Node> Node::member(std::string_view key) const
+{
+    const auto found = std::ranges::find(value_->members, key, &JsonMember::key);
+    if (found == value_->members.end()) return std::nullopt;
+    return Node(found->value, path_of(key), *problems_);
+}
+
+std::string Node::path_of(std::string_view key) const
+{
+    const auto plain = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+               c == '_';
+    };
+    if (key.empty() || !std::ranges::all_of(key, plain)) return path_ + "[" + quoted(key) + "]";
+    return (path_.empty() ? "" : path_ + ".") + std::string(key);
 }
 
 std::optional<ObjectNode> ObjectNode::read(const Node& node, Keys keys)
@@ -152,18 +173,13 @@ std::optional<ObjectNode> ObjectNode::read(const Node& node, Keys keys)
     return object;
 }
 
-std::optional<Node> ObjectNode::find(std::string_view key) const
-{
-    const auto& members = node_.value_->members;
-    const auto found = std::ranges::find(members, key, &JsonMember::key);
-    if (found == members.end()) return std::nullopt;
-    return Node(found->value, path_of(key), node_.problems());
-}
+std::optional<Node> ObjectNode::find(std::string_view key) const { return node_.member(key); }
 
 std::optional<Node> ObjectNode::require(std::string_view key, std::string_view expected) const
 {
     auto found = find(key);
-    if (!found) node_.problems().add(node_.at(), path_of(key), "missing: expected " + std::string(expected));
+    if (!found)
+        node_.problems().add(node_.at(), node_.path_of(key), "missing: expected " + std::string(expected));
     return found;
 }
 
@@ -172,12 +188,13 @@ void ObjectNode::check_keys(Keys keys) const
     std::vector<const JsonMember*> seen; // of the known keys, so it stays short
     for (const JsonMember& member : node_.value_->members) {
         if (contains(keys.later, member.key)) {
-            node_.problems().add(member.at, path_of(member.key), "this version of lb does not have it yet");
+            node_.problems().add(member.at, node_.path_of(member.key),
+                                 "this version of lb does not have it yet");
         } else if (!contains(keys.known, member.key)) {
             report_unknown(member, keys);
         } else if (const auto first = std::ranges::find(seen, member.key, &JsonMember::key);
                    first != seen.end()) {
-            node_.problems().add(member.at, path_of(member.key),
+            node_.problems().add(member.at, node_.path_of(member.key),
                                  "duplicate key: it was given at " + place((*first)->at) + " already");
         } else {
             seen.push_back(&member);
@@ -194,17 +211,7 @@ void ObjectNode::report_unknown(const JsonMember& member, Keys keys) const
         message += ": expected one of";
         for (const auto key : keys.known) message += (key == keys.known.front() ? " " : ", ") + quoted(key);
     }
-    node_.problems().add(member.at, path_of(member.key), message);
-}
-
-std::string ObjectNode::path_of(std::string_view key) const
-{
-    const auto plain = [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-               c == '_';
-    };
-    if (key.empty() || !std::ranges::all_of(key, plain)) return node_.path() + "[" + quoted(key) + "]";
-    return (node_.path().empty() ? "" : node_.path() + ".") + std::string(key);
+    node_.problems().add(member.at, node_.path_of(member.key), message);
 }
 
 } // namespace lb::model

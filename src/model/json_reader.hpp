@@ -66,8 +66,13 @@ public:
     /// The elements of a list of 1..`max`, `expected` as for string().
     std::optional<std::vector<Node>> list(std::size_t max, std::string_view expected) const;
 
+    /// The member of an object, the element of a list; nothing where there is none. Nothing is reported.
+    std::optional<Node> member(std::string_view key) const;
+    std::optional<Node> element(std::size_t index) const;
+
 private:
     friend class ObjectNode;
+    std::string path_of(std::string_view key) const;
     const JsonValue* value_;
     std::string path_;
     Problems* problems_;
@@ -94,7 +99,6 @@ private:
     explicit ObjectNode(const Node& node) : node_(node) {}
     void check_keys(Keys keys) const;
     void report_unknown(const JsonMember& member, Keys keys) const;
-    std::string path_of(std::string_view key) const;
     Node node_;
 };
 

@@ -73,6 +73,7 @@ struct Turn {
 std::vector<Turn> turns(const std::vector<Candidate>& all, u32 size)
 {
     constexpr u32 time_shift = 44; // n is below 2^17, so the times are below 2^62
+    static_assert(maglev_table_size_max <= 1u << 17);
     std::vector<Turn> out;
     out.reserve(size);
     for (u32 i = 0; i < all.size(); ++i) {
@@ -86,6 +87,13 @@ std::vector<Turn> turns(const std::vector<Candidate>& all, u32 size)
 } // namespace
 
 u32 slots_for(std::size_t members) { return members <= 1 ? 1 : members <= 8 ? slots_small : slots_large; }
+
+u32 table_size(const ProxyConfig& proxy, const Settings& settings, std::size_t members)
+{
+    const u32 configured = proxy.maglev_table_size.value_or(settings.maglev_table_size);
+    const bool holds = configured != 0 && members > 1 && picks_by_hash(proxy.algorithm);
+    return holds ? configured : slots_for(members);
+}
 
 std::vector<u32> make_slots(std::span<const GroupMember> members, std::span<const std::string> keys, u32 size)
 {

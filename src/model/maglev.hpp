@@ -19,6 +19,10 @@ inline constexpr u32 slots_large = 65537;
 /// count, so that the size stays when weights change.
 u32 slots_for(std::size_t members);
 
+/// The table size for a group of this proxy: slots_for(), or where there are several members to pick by hash
+/// the one that the configuration says.
+u32 table_size(const ProxyConfig& proxy, const Settings& settings, std::size_t members);
+
 /// The target id of each slot. `keys[i]` is the text id ("ip:port") of `members[i]`; their order doesn't
 /// matter. Slot counts are size * weight / sum rounded by largest remainder: each within 1 of its share,
 /// their sum is `size`. Empty when every weight is 0. `size` is 1 or a prime.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/config_rules.hpp"
+#include "model/contradictions.hpp"
 #include "model/json_text.hpp"
 
 namespace lb::model {
@@ -65,6 +66,8 @@ Result<Config> apply_overrides(std::optional<Config> file, const Overrides& flag
         if (!flags.interfaces.empty()) proxy.listen.interfaces = flags.interfaces;
         if (flags.port) proxy.listen.port = *flags.port;
         if (flags.target) proxy.default_targets = {{.endpoint = *flags.target}};
+        if (const auto found = contradictions(proxy, config.settings); !found.empty())
+            return refuse("with these flags: " + text(found.front()));
     }
     config.settings.stats_enabled = config.settings.stats_enabled || flags.stats;
     return config;

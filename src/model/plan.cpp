@@ -4,11 +4,36 @@
 #include <set>
 #include <tuple>
 
-#include "model/config_rules.hpp"
+#include "model/contradictions.hpp"
 #include "model/maglev.hpp"
+#include "model/rate_limits.hpp"
 
 namespace lb::model {
 namespace {
+
+struct NotYet {
+    std::string_view what;
+    bool (*asked)(const PlanProxy& proxy);
+};
+
+template <auto member, auto value> bool is(const PlanProxy& proxy) { return proxy.*member == value; }
+
+// What the file can ask for and the datapath doesn't have.
+constexpr NotYet not_yet[] = {
+    {"algorithm round-robin", is<&PlanProxy::algorithm, Algorithm::round_robin>},
+    {"algorithm random", is<&PlanProxy::algorithm, Algorithm::random>},
+    {"algorithm least-connections", is<&PlanProxy::algorithm, Algorithm::least_connections>},
+    {"algorithm source-hash", is<&PlanProxy::algorithm, Algorithm::source_hash>},
+    {"session-persistence", [](const PlanProxy& proxy) { return proxy.persistence.has_value(); }},
+    {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
+    {"forwarding mode dsr-l2", is<&PlanProxy::mode, ForwardingMode::dsr_l2>},
+    {"forwarding mode dsr-ipip", is<&PlanProxy::mode, ForwardingMode::dsr_ipip>},
+    {"forwarding mode dsr-gue", is<&PlanProxy::mode, ForwardingMode::dsr_gue>},
+    {"forwarding path fast", is<&PlanProxy::path, ForwardingPath::fast>},
+    {"an allow or deny list", is<&PlanProxy::has_prefixes, true>},
+    {"a rate limit per source", [](const PlanProxy& proxy) { return proxy.per_source.any(); }},
+    {"a rate limit per target", [](const PlanProxy& proxy) { return proxy.per_target.any(); }},
+};
 
 // Ids by name. A known name keeps its id, a new one gets the lowest that is free.
 class IdPool {
@@ -41,8 +66,9 @@ public:
 
     Result<Plan> make()
     {
-        if (const std::string problem = mixed_families(); !problem.empty())
-            return fail(ErrorKind::config, problem);
+        for (const auto& proxy : config_.proxies)
+            if (const auto found = contradictions(proxy, config_.settings); !found.empty())
+                return fail(ErrorKind::config, "proxy " + proxy.name + ": " + text(found.front()));
         plan_.instance = config_.settings.instance;
         plan_.settings = config_.settings;
         plan_.max_connections = config_.settings.max_connections;
@@ -60,12 +86,12 @@ public:
     }
 
 private:
-    std::string mixed_families() const;
     void collect_interfaces();
     void add_proxy(const ProxyConfig& proxy);
-    void add_listeners(const ListenConfig& listen, Family family, u32 proxy);
-    u32 add_group(const std::vector<TargetConfig>& targets, const std::string& proxy_name, u32 proxy);
+    void add_listeners(const ProxyConfig& config, u32 proxy);
+    u32 add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy);
     u32 add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy);
+    void add_prefixes(const ProxyConfig& proxy, u32 id);
     void sort_listeners();
 
     const Config& config_;
@@ -75,24 +101,6 @@ private:
     std::set<u32> known_targets_ = {};
     std::map<GroupKey, u32> known_groups_ = {};
 };
-
-// NAT keeps the client's address as the source, so that a target must be of the client's family.
-std::string Planner::mixed_families() const
-{
-    for (const auto& proxy : config_.proxies) {
-        const Family family = family_of(proxy.default_targets.front().endpoint.ip);
-        const auto other = [&](const IpAddress& ip) { return family_of(ip) != family; };
-        const auto other_target = [&](const TargetConfig& each) { return other(each.endpoint.ip); };
-        bool mixed = std::ranges::any_of(proxy.listen.addresses, other) ||
-                     std::ranges::any_of(proxy.default_targets, other_target);
-        for (const auto& route : proxy.source_routes)
-            mixed = mixed || other(route.source.address) || std::ranges::any_of(route.targets, other_target);
-        if (mixed)
-            return "proxy " + proxy.name +
-                   ": IPv4 and IPv6: expected addresses, targets and source routes of one family";
-    }
-    return "";
-}
 
 void Planner::collect_interfaces()
 {
@@ -118,33 +126,37 @@ u32 Planner::add_target(const Endpoint& endpoint, const std::string& proxy_name,
 }
 
 // Routes often name the same targets: one table serves them all.
-u32 Planner::add_group(const std::vector<TargetConfig>& targets, const std::string& proxy_name, u32 proxy)
+u32 Planner::add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy)
 {
     PlanGroup group{.id = static_cast<u32>(plan_.groups.size()), .proxy = proxy};
     GroupKey key{proxy, {}};
     for (const auto& target : targets) {
-        const u32 id = add_target(target.endpoint, proxy_name, proxy);
+        const u32 id = add_target(target.endpoint, config.name, proxy);
         group.members.push_back({id, target.weight});
         key.second.emplace_back(id, target.weight);
     }
     std::ranges::sort(key.second); // the order of the members doesn't matter to the table
     const auto [found, added] = known_groups_.try_emplace(std::move(key), group.id);
     if (!added) return found->second;
-    group.slots = slots_for(group.members.size());
+    group.slots = table_size(config, config_.settings, group.members.size());
     plan_.groups.push_back(std::move(group));
     return plan_.groups.back().id;
 }
 
-void Planner::add_listeners(const ListenConfig& listen, Family family, u32 proxy)
+void Planner::add_listeners(const ProxyConfig& config, u32 proxy)
 {
+    const ListenConfig& listen = config.listen;
     std::vector<std::string> interfaces = listen.interfaces;
     std::ranges::sort(interfaces);
     if (interfaces == plan_.interfaces) interfaces.clear();
-    std::vector<IpAddress> addresses{IpAddress{}};
-    if (listen.kind == AddressKind::given) addresses = listen.addresses;
+    std::vector<std::pair<Family, IpAddress>> matches;
+    if (listen.kind == AddressKind::given)
+        for (const auto& address : listen.addresses) matches.emplace_back(family_of(address), address);
+    else
+        for (const Family family : listen_families(config)) matches.emplace_back(family, IpAddress());
     for (const Protocol protocol : {Protocol::tcp, Protocol::udp}) {
         if (!(protocol == Protocol::tcp ? listen.tcp : listen.udp)) continue;
-        for (const auto& address : addresses)
+        for (const auto& [family, address] : matches)
             plan_.listeners.push_back({.proxy = proxy,
                                        .family = family,
                                        .protocol = protocol,
@@ -158,13 +170,36 @@ void Planner::add_listeners(const ListenConfig& listen, Family family, u32 proxy
 void Planner::add_proxy(const ProxyConfig& proxy)
 {
     const u32 id = proxy_ids_.id_of(proxy.name);
-    add_listeners(proxy.listen, family_of(proxy.default_targets.front().endpoint.ip), id);
-    const u32 group = add_group(proxy.default_targets, proxy.name, id);
+    add_listeners(proxy, id);
+    const u32 group = add_group(proxy.default_targets, proxy, id);
     for (const auto& route : proxy.source_routes)
         plan_.routes.push_back(
-            {.proxy = id, .source = route.source, .group = add_group(route.targets, proxy.name, id)});
+            {.proxy = id, .source = route.source, .group = add_group(route.targets, proxy, id)});
+    const ForwardingConfig& forwarding = proxy.forwarding;
     plan_.proxies.push_back(
-        {.id = id, .name = proxy.name, .default_group = group, .has_routes = !proxy.source_routes.empty()});
+        {.id = id,
+         .name = proxy.name,
+         .default_group = group,
+         .has_routes = !proxy.source_routes.empty(),
+         .algorithm = proxy.algorithm,
+         .mode = forwarding.mode,
+         .path = forwarding.path,
+         .gue_port = forwarding.mode == ForwardingMode::dsr_gue ? forwarding.gue_port : u16{0},
+         .persistence = proxy.persistence,
+         .has_prefixes = !proxy.allow.empty() || !proxy.deny.empty(),
+         .denies_unlisted = !proxy.allow.empty(),
+         .per_source = merged(proxy.rate_limits.per_source, config_.settings.rate_limits.per_source),
+         .per_target = merged(proxy.rate_limits.per_target, config_.settings.rate_limits.per_target)});
+    add_prefixes(proxy, id);
+}
+
+// Where one prefix is in both lists, deny wins.
+void Planner::add_prefixes(const ProxyConfig& proxy, u32 id)
+{
+    const std::set<Prefix> denied(proxy.deny.begin(), proxy.deny.end());
+    for (const Prefix& each : proxy.allow)
+        if (!denied.contains(each)) plan_.prefixes.push_back({.proxy = id, .source = each, .allow = true});
+    for (const Prefix& each : proxy.deny) plan_.prefixes.push_back({.proxy = id, .source = each});
 }
 
 void Planner::sort_listeners()
@@ -189,9 +224,31 @@ TargetRow target_row(const PlanTarget& target)
 
 bool Plan::has(Family family) const
 {
-    return std::ranges::any_of(listeners, [&](const auto& each) { return each.family == family; });
+    return std::ranges::find(listeners, family, &PlanListener::family) != listeners.end();
 }
 
-Result<Plan> make_plan(const Config& config, const Ids& previous) { return Planner(config, previous).make(); }
+bool Plan::has(Algorithm algorithm) const
+{
+    return std::ranges::find(proxies, algorithm, &PlanProxy::algorithm) != proxies.end();
+}
+
+bool Plan::has(ForwardingMode mode) const
+{
+    return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
+}
+
+Result<Plan> resolve(const Config& config, const Ids& previous) { return Planner(config, previous).make(); }
+
+Result<Plan> make_plan(const Config& config, const Ids& previous)
+{
+    auto plan = resolve(config, previous);
+    if (!plan) return plan;
+    for (const auto& proxy : plan->proxies)
+        for (const NotYet& feature : not_yet)
+            if (feature.asked(proxy))
+                return fail(ErrorKind::config, "proxy " + proxy.name + ": " + std::string(feature.what) +
+                                                   " is not available in this version");
+    return plan;
+}
 
 } // namespace lb::model

@@ -4,7 +4,9 @@
 // same Plan everywhere. Pure values.
 #pragma once
 
+#include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +23,6 @@ struct Ids {
     friend bool operator==(const Ids&, const Ids&) = default;
 };
 
-enum class Family : u8 { ipv4 = 4, ipv6 = 6 };
-inline Family family_of(const IpAddress& ip) { return ip.is_v6() ? Family::ipv6 : Family::ipv4; }
-
 /// What one listener matches. Sorted in the Plan by family, port, protocol, kind (given, own, any), address.
 struct PlanListener {
     u32 proxy = 0;
@@ -35,11 +34,45 @@ struct PlanListener {
     std::vector<std::string> interfaces = {}; ///< empty: every interface of the plan
 };
 
+/// A token bucket: refilled by `per_sec`, up to `burst`.
+struct PlanRate {
+    u32 per_sec = 0; ///< 0: no limit
+    u32 burst = 0;
+    friend bool operator==(const PlanRate&, const PlanRate&) = default;
+};
+
+struct PlanLimits {
+    PlanRate requests = {}; ///< new connections
+    PlanRate packets = {};
+    bool any() const { return requests.per_sec != 0 || packets.per_sec != 0; }
+};
+
+struct PlanSourceLimits : PlanLimits {
+    u8 prefix_length_ipv4 = 32; ///< sources that have so many bits in common share a bucket
+    u8 prefix_length_ipv6 = 64;
+};
+
 struct PlanProxy {
     u32 id = 0;
     std::string name = {};
     u32 default_group = 0;
     bool has_routes = false;
+    Algorithm algorithm = Algorithm::maglev;
+    ForwardingMode mode = ForwardingMode::nat;
+    ForwardingPath path = ForwardingPath::automatic;
+    u16 gue_port = 0;                                     ///< for dsr_gue
+    std::optional<std::chrono::seconds> persistence = {}; ///< empty: off
+    bool has_prefixes = false;                            ///< some PlanPrefix is of this proxy
+    bool denies_unlisted = false;                         ///< a source that no PlanPrefix holds is denied
+    PlanSourceLimits per_source = {};
+    PlanLimits per_target = {};
+};
+
+/// Clients that may or may not connect. The longest one that holds a client decides; unique per proxy.
+struct PlanPrefix {
+    u32 proxy = 0;
+    Prefix source = {};
+    bool allow = false;
 };
 
 struct PlanTarget {
@@ -61,8 +94,8 @@ struct PlanGroup {
     u32 id = 0; ///< index into the groups map
     u32 proxy = 0;
     std::vector<GroupMember> members = {};
-    /// Size of its table. It depends on the number of members only, so that a change of weights moves few
-    /// flows.
+    /// Size of its table: as configured, or by the number of members. It doesn't depend on weights, so that a
+    /// change of these moves few flows.
     u32 slots = 0;
 };
 
@@ -82,21 +115,26 @@ struct Plan {
     std::vector<PlanTarget> targets = {};
     std::vector<PlanGroup> groups = {};
     std::vector<PlanRoute> routes = {};
+    std::vector<PlanPrefix> prefixes = {};
     Ids ids = {}; ///< those given, with what this configuration added
     u32 max_connections = 0;
     bool loopback_targets = false;   ///< some target is in 127/8: route_localnet, and a guard in the program
     bool loopback_interface = false; ///< `lo` is among the interfaces
     Settings settings = {};
 
-    /// Whether some listener is of this family.
-    bool has(Family family) const;
+    bool has(Family family) const;       ///< some listener is of it
+    bool has(Algorithm algorithm) const; ///< some proxy picks by it
+    bool has(ForwardingMode mode) const; ///< some proxy forwards by it
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together
 
 /// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids. An error
-/// of ErrorKind::config where the groups' tables would be larger than plan_slots_max, or a proxy has
-/// addresses of both families.
+/// of ErrorKind::config where a proxy contradicts itself (a Config may be made by hand), or the groups'
+/// tables would be larger than plan_slots_max.
+Result<Plan> resolve(const Config& config, const Ids& previous = {});
+
+/// The same, and an error where a proxy asks for what the datapath of this version doesn't have.
 Result<Plan> make_plan(const Config& config, const Ids& previous = {});
 
 } // namespace lb::model

@@ -5,15 +5,24 @@
 
 #include "model/config_rules.hpp"
 #include "model/config_sections.hpp"
+#include "model/contradictions.hpp"
 
 namespace lb::model {
 namespace {
 
-constexpr std::array<std::string_view, 5> proxy_keys = {"name", "listen", "default-target", "source-routes",
-                                                        "weight-mode"};
-constexpr std::array<std::string_view, 8> later_keys = {
-    "algorithm", "session-persistence", "forwarding",   "allow",
-    "deny",      "rate-limits",         "health-check", "circuit-breaker"};
+constexpr std::array<std::string_view, 12> proxy_keys = {"name",
+                                                         "listen",
+                                                         "default-target",
+                                                         "source-routes",
+                                                         "weight-mode",
+                                                         "algorithm",
+                                                         "maglev-table-size",
+                                                         "session-persistence",
+                                                         "forwarding",
+                                                         "allow",
+                                                         "deny",
+                                                         "rate-limits"};
+constexpr std::array<std::string_view, 2> later_keys = {"health-check", "circuit-breaker"};
 constexpr std::array<std::string_view, 5> listen_keys = {"interfaces", "egress-interfaces", "port", "address",
                                                          "protocol"};
 constexpr std::array<std::string_view, 3> route_keys = {"source", "target", "targets"};
@@ -26,7 +35,6 @@ const Choices<Protocols> protocols = {
     {"tcp", Protocols::tcp}, {"udp", Protocols::udp}, {"both", Protocols::both}};
 
 constexpr std::string_view address_form = R"(an IP address, a list of them that isn't empty, or "any")";
-constexpr std::string_view source_form = "an IP address or a prefix such as 192.168.0.0/16";
 
 std::vector<std::string> read_interfaces(const Node& node)
 {
@@ -97,21 +105,6 @@ void read_listen(const Node& node, ListenConfig& listen)
     }
 }
 
-std::optional<Prefix> read_source(const Node& node)
-{
-    const auto text = node.string(source_form);
-    if (!text) return std::nullopt;
-    const auto prefix = Prefix::parse(*text);
-    if (!prefix) {
-        node.refuse("expected " + std::string(source_form));
-    } else if (*prefix != prefix->network()) {
-        node.refuse("bits are set below the prefix: the network is " + prefix->network().text());
-    } else {
-        return prefix;
-    }
-    return std::nullopt;
-}
-
 void read_route_targets(const ObjectNode& object, std::optional<WeightMode> mode, RouteConfig& route)
 {
     const auto one = object.find("target");
@@ -139,8 +132,8 @@ std::vector<RouteConfig> read_routes(const Node& node, std::optional<WeightMode>
         const auto object = ObjectNode::read(element, {route_keys, {}});
         if (!object) continue;
         RouteConfig& route = routes.emplace_back();
-        if (const auto value = object->require("source", source_form)) {
-            if (const auto source = read_source(*value)) {
+        if (const auto value = object->require("source", prefix_form)) {
+            if (const auto source = read_prefix(*value)) {
                 route.source = *source;
                 const auto [found, added] = first.try_emplace(*source, &element);
                 if (!added) value->refuse("the same source as " + found->second->path());
@@ -151,11 +144,32 @@ std::vector<RouteConfig> read_routes(const Node& node, std::optional<WeightMode>
     return routes;
 }
 
+// The place in the file, or the nearest around it where the file leaves it out.
+Node locate(Node node, const Place& place)
+{
+    for (const auto& step : place) {
+        std::optional<Node> inner;
+        if (const auto* index = std::get_if<std::size_t>(&step)) {
+            inner = node.element(*index);
+        } else {
+            const auto key = std::get<std::string_view>(step);
+            // A group of one may stand in a list, too.
+            const Node holder = node.element(0).value_or(node);
+            inner = holder.member(key);
+            if (!inner && key == "targets") inner = holder.member("target");
+        }
+        if (!inner) return node;
+        node = *inner;
+    }
+    return node;
+}
+
 } // namespace
 
-ReadProxy read_proxy(const Node& node)
+ReadProxy read_proxy(const Node& node, const Settings& settings)
 {
     ReadProxy proxy{.node = node};
+    const std::size_t problems_before = node.problems().count();
     const auto object = ObjectNode::read(node, {proxy_keys, later_keys});
     if (!object) return proxy;
     ProxyConfig& config = proxy.config;
@@ -165,18 +179,22 @@ ReadProxy read_proxy(const Node& node)
         const std::string problem = proxy_name_problem(config.name);
         if (proxy.has_name && !problem.empty()) value->refuse(problem);
     }
-    if (const auto value = object->require("listen", "an object with interfaces and port")) {
-        const std::size_t before = node.problems().count();
+    read_forwarding(*object, config);
+    const std::size_t listen_before = node.problems().count();
+    if (const auto value = object->require("listen", "an object with interfaces and port"))
         read_listen(*value, config.listen);
-        proxy.has_listen = node.problems().count() == before;
-    }
     std::optional<WeightMode> mode = WeightMode::percent;
     if (const auto value = object->find("weight-mode")) mode = value->choice(weight_modes);
     config.weight_mode = mode.value_or(WeightMode::percent);
     if (const auto value = object->require("default-target", "a target or a list of targets")) {
         config.default_targets = read_targets(*value, mode);
     }
+    proxy.has_listen = node.problems().count() == listen_before;
     if (const auto value = object->find("source-routes")) config.source_routes = read_routes(*value, mode);
+    read_admission(*object, config);
+    if (node.problems().count() > problems_before) return proxy;
+    for (const Contradiction& each : contradictions(config, settings))
+        locate(node, each.place).complain(each.value + ": " + each.message);
     return proxy;
 }
 

@@ -7,19 +7,27 @@
 namespace lb::model {
 namespace {
 
-constexpr std::array<std::string_view, 7> known_keys = {
-    "stats-enabled", "connection-timeout-sec", "max-connections", "xdp-mode", "instance", "on-exit", "log"};
-constexpr std::array<std::string_view, 11> later_keys = {"health-check-enabled",
-                                                         "health-check-defaults",
-                                                         "default-drain-timeout-ms",
-                                                         "drain-check-interval-ms",
-                                                         "rate-limits",
-                                                         "circuit-breaker",
-                                                         "metrics",
-                                                         "admin-api",
-                                                         "access-log",
+constexpr std::array<std::string_view, 11> known_keys = {"stats-enabled",
+                                                         "connection-timeout-sec",
                                                          "timeouts",
-                                                         "full-nat"};
+                                                         "max-connections",
+                                                         "maglev-table-size",
+                                                         "full-nat",
+                                                         "rate-limits",
+                                                         "xdp-mode",
+                                                         "instance",
+                                                         "on-exit",
+                                                         "log"};
+constexpr std::array<std::string_view, 8> later_keys = {"health-check-enabled",
+                                                        "health-check-defaults",
+                                                        "default-drain-timeout-ms",
+                                                        "drain-check-interval-ms",
+                                                        "circuit-breaker",
+                                                        "metrics",
+                                                        "admin-api",
+                                                        "access-log"};
+constexpr std::array<std::string_view, 5> timeout_keys = {"tcp-half-open-sec", "tcp-closing-sec",
+                                                          "tcp-closed-sec", "udp-sec", "udp-one-way-sec"};
 constexpr std::array<std::string_view, 2> log_keys = {"level", "format"};
 
 const Choices<XdpMode> xdp_modes = {
@@ -42,6 +50,22 @@ void read_log(const Node& node, Settings& settings)
         settings.log_format = value->choice(log_formats).value_or(LogFormat::text);
 }
 
+TimeoutsConfig read_timeouts(const Node& node)
+{
+    TimeoutsConfig timeouts;
+    const auto object = ObjectNode::read(node, {timeout_keys, {}});
+    if (!object) return timeouts;
+    const std::pair<std::string_view, std::optional<std::chrono::seconds>*> all[] = {
+        {"tcp-half-open-sec", &timeouts.tcp_half_open},
+        {"tcp-closing-sec", &timeouts.tcp_closing},
+        {"tcp-closed-sec", &timeouts.tcp_closed},
+        {"udp-sec", &timeouts.udp},
+        {"udp-one-way-sec", &timeouts.udp_one_way}};
+    for (const auto& [key, timeout] : all)
+        if (const auto value = object->find(key)) *timeout = read_timeout(*value);
+    return timeouts;
+}
+
 std::string read_instance(const Node& node)
 {
     const auto name = node.string("a name");
@@ -60,12 +84,16 @@ Settings read_settings(const Node& node)
     if (const auto value = object->find("stats-enabled"))
         settings.stats_enabled = value->boolean().value_or(false);
     if (const auto value = object->find("connection-timeout-sec")) {
-        settings.connection_timeout =
-            std::chrono::seconds(value->integer(1, connection_timeout_max).value_or(1));
+        settings.connection_timeout = read_timeout(*value);
     }
+    if (const auto value = object->find("timeouts")) settings.timeouts = read_timeouts(*value);
     if (const auto value = object->find("max-connections")) {
         settings.max_connections = static_cast<u32>(value->integer(1, max_connections_max).value_or(1));
     }
+    if (const auto value = object->find("maglev-table-size"))
+        settings.maglev_table_size = read_table_size(*value);
+    if (const auto value = object->find("full-nat")) settings.full_nat = read_full_nat(*value);
+    if (const auto value = object->find("rate-limits")) settings.rate_limits = read_default_limits(*value);
     if (const auto value = object->find("xdp-mode"))
         settings.xdp_mode = value->choice(xdp_modes).value_or(XdpMode::automatic);
     if (const auto value = object->find("instance")) settings.instance = read_instance(*value);

@@ -171,7 +171,7 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
 {
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
-    const auto timeouts = model::Timeouts::from(plan_.settings.connection_timeout);
+    const auto timeouts = model::Timeouts::from(plan_.settings);
     Collected sum;
     const auto add = [&](const Result<Collected>& collected) -> Result<void> {
         if (!collected) return std::unexpected(collected.error());

@@ -57,8 +57,8 @@ public:
           timeouts_(timeouts),
           each_(each)
     {
-        shortest_ = std::ranges::min(
-            {timeouts.established, timeouts.half_open, timeouts.closing, timeouts.closed, timeouts.udp});
+        shortest_ = std::ranges::min({timeouts.established, timeouts.half_open, timeouts.closing,
+                                      timeouts.closed, timeouts.udp, timeouts.udp_one_way});
     }
     Result<void> look_at(const Key& key, const Entry& entry);
     const Collected& result() const { return result_; }

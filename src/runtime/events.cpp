@@ -27,6 +27,8 @@ std::string_view name_of(model::FlowState state)
         return "closing";
     case model::FlowState::closed:
         return "closed";
+    case model::FlowState::udp_one_way:
+        return "udp-one-way";
     case model::FlowState::udp:
         break;
     }

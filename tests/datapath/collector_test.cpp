@@ -25,6 +25,7 @@ struct Connection {
     u8 protocol = tcp;
     u8 there = Tcp::syn | Tcp::ack_flag, back = Tcp::syn | Tcp::ack_flag; ///< TCP flags seen
     std::optional<int> forward_idle = 0, reply_idle = 0; ///< seconds since its last packet; empty: no entry
+    u64 answers = 1;                                     ///< packets from the target
 };
 
 constexpr be32 client{0xc6336407}, vip{0xc0000201}, target{0x0a000001};
@@ -69,6 +70,7 @@ public:
                          .sport = be16(80),
                          .dport = be16(c.port),
                          .last_seen = before(c.reply_idle.value_or(0)),
+                         .packets = c.answers,
                          .direction = Direction::reply,
                          .tcp_flags = c.back};
         if (c.forward_idle) must(flows_.update(forward_key_of(c), there));
@@ -103,6 +105,7 @@ struct StateRow {
     u8 protocol, there, back;
     int limit; ///< seconds: the documented defaults
     FlowState state;
+    u64 answers = 1;
 };
 constexpr StateRow state_rows[] = {
     {"a SYN alone", tcp, Tcp::syn, 0, 30, FlowState::half_open},
@@ -117,6 +120,7 @@ constexpr StateRow state_rows[] = {
     {"RST from the target", tcp, open, broken, 10, FlowState::closed},
     {"a refused SYN", tcp, Tcp::syn, Tcp::rst | Tcp::ack_flag, 10, FlowState::closed},
     {"UDP", udp, 0, 0, 60, FlowState::udp},
+    {"UDP without an answer", udp, 0, 0, 30, FlowState::udp_one_way, 0},
 };
 
 // Seconds. What is young grows older while a busy machine takes its time; what is old only gets older.
@@ -135,7 +139,8 @@ TEST_CASE("a connection goes when it has been idle for longer than its state all
                                .there = row.there,
                                .back = row.back,
                                .forward_idle = row.limit - young_by,
-                               .reply_idle = row.limit - young_by};
+                               .reply_idle = row.limit - young_by,
+                               .answers = row.answers};
         Connection old = young;
         old.port = 2;
         old.forward_idle = old.reply_idle = row.limit + old_by;
@@ -273,7 +278,7 @@ TEST_CASE("no state is kept for longer than connection-timeout-sec", "[collector
         Connection old{.protocol = row.protocol, .there = row.there, .back = row.back};
         old.forward_idle = old.reply_idle = 5 + old_by;
         table.add(old);
-        CHECK(table.collect({}, model::Timeouts::from(5s)).removed == 1);
+        CHECK(table.collect({}, model::Timeouts::from({.connection_timeout = 5s})).removed == 1);
         CHECK_FALSE(table.whole(old));
     }
 }

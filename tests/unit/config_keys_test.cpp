@@ -53,9 +53,26 @@ TEST_CASE("an unknown key is refused with those that could stand there", "[confi
     check_refusals(in_root, {{"{\"proxies\": [" + good_proxy + "], \"zzzzzz\": 1}",
                               std::to_string(good_proxy.size() + 17) +
                                   R"(: zzzzzz: unknown key: expected one of "proxies", "settings")"}});
-    check_refusals(in_good_proxy, {{R"("zzzzzz": 1)",
-                                    R"(1: proxies[0].zzzzzz: unknown key: expected one of "name", "listen", )"
-                                    R"("default-target", "source-routes", "weight-mode")"}});
+    check_refusals(
+        in_good_proxy,
+        {{R"("zzzzzz": 1)",
+          R"(1: proxies[0].zzzzzz: unknown key: expected one of "name", "listen", )"
+          R"("default-target", "source-routes", "weight-mode", "algorithm", "maglev-table-size", )"
+          R"("session-persistence", "forwarding", "allow", "deny", "rate-limits")"},
+         {R"("session-persistence": {"zzzzzz": 1})",
+          R"(25: proxies[0].session-persistence.zzzzzz: unknown key: expected one of "timeout-sec")"},
+         {R"("forwarding": {"zzzzzz": 1})",
+          R"(16: proxies[0].forwarding.zzzzzz: unknown key: expected one of "mode", "path", "port")"},
+         {R"("rate-limits": {"zzzzzz": 1})",
+          R"(17: proxies[0].rate-limits.zzzzzz: unknown key: expected one of "per-source", )"
+          R"("per-target")"},
+         {R"("rate-limits": {"per-source": {"zzzzzz": 1}})",
+          R"(32: proxies[0].rate-limits.per-source.zzzzzz: unknown key: expected one of )"
+          R"("requests-per-sec", "burst", "packets-per-sec", "packets-burst", "prefix-length-ipv4", )"
+          R"("prefix-length-ipv6")"},
+         {R"("rate-limits": {"per-target": {"prefix-length-ipv4": 24}})",
+          R"(32: proxies[0].rate-limits.per-target.prefix-length-ipv4: unknown key: expected one of )"
+          R"("requests-per-sec", "burst", "packets-per-sec", "packets-burst")"}});
     check_refusals(in_listen, {{R"({"interfaces": ["eth0"], "port": 80, "zzzzzz": 1})",
                                 R"(38: proxies[0].listen.zzzzzz: unknown key: expected one of "interfaces", )"
                                 R"("egress-interfaces", "port", "address", "protocol")"}});
@@ -67,13 +84,18 @@ TEST_CASE("an unknown key is refused with those that could stand there", "[confi
                    {{R"([{"source": "10.0.0.0/8", "target": {"ip": "10.0.0.1", "port": 80}, "zzzzzz": 1}])",
                      R"(69: proxies[0].source-routes[0].zzzzzz: unknown key: expected one of "source", )"
                      R"("target", "targets")"}});
-    check_refusals(
-        in_settings,
-        {{R"({"zzzzzz": 1})",
-          R"(2: settings.zzzzzz: unknown key: expected one of "stats-enabled", )"
-          R"("connection-timeout-sec", "max-connections", "xdp-mode", "instance", "on-exit", "log")"},
-         {R"({"log": {"zzzzzz": 1}})",
-          R"(10: settings.log.zzzzzz: unknown key: expected one of "level", "format")"}});
+    check_refusals(in_settings,
+                   {{R"({"zzzzzz": 1})",
+                     R"(2: settings.zzzzzz: unknown key: expected one of "stats-enabled", )"
+                     R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
+                     R"("full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", "log")"},
+                    {R"({"timeouts": {"zzzzzz": 1}})",
+                     R"(15: settings.timeouts.zzzzzz: unknown key: expected one of "tcp-half-open-sec", )"
+                     R"("tcp-closing-sec", "tcp-closed-sec", "udp-sec", "udp-one-way-sec")"},
+                    {R"({"full-nat": {"zzzzzz": 1}})",
+                     R"(15: settings.full-nat.zzzzzz: unknown key: expected one of "addresses", "ports")"},
+                    {R"({"log": {"zzzzzz": 1}})",
+                     R"(10: settings.log.zzzzzz: unknown key: expected one of "level", "format")"}});
 }
 
 TEST_CASE("a misspelt key is refused with the one that was meant", "[config]")
@@ -88,12 +110,14 @@ TEST_CASE("a misspelt key is refused with the one that was meant", "[config]")
           R"(2: settings.maxconnectionz: unknown key: did you mean "max-connections"?)"},
          {R"({"maxconnectionzz": 1})", // three changes are too many
           R"(2: settings.maxconnectionzz: unknown key: expected one of "stats-enabled", )"
-          R"("connection-timeout-sec", "max-connections", "xdp-mode", "instance", "on-exit", "log")"},
+          R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
+          R"("full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", "log")"},
          {R"({"stats-enable": true})",
           R"(2: settings.stats-enable: unknown key: did you mean "stats-enabled"?)"},
          {R"({"lgo": {}})",
           R"(2: settings.lgo: unknown key: expected one of "stats-enabled", )"
-          R"("connection-timeout-sec", "max-connections", "xdp-mode", "instance", "on-exit", )"
+          R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
+          R"("full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", )"
           R"("log")"}, // most of it is wrong
          {R"({"log": {"lvel": "info"}})", R"(10: settings.log.lvel: unknown key: did you mean "level"?)"},
          {R"({"default_drain_timeout_ms": 1})",
@@ -140,13 +164,12 @@ TEST_CASE("a key that stands twice is refused where it stands again", "[config]"
 TEST_CASE("keys of the format that this version does not have are refused as that, not as unknown",
           "[config]")
 {
-    for (const std::string key : {"algorithm", "session-persistence", "forwarding", "allow", "deny",
-                                  "rate-limits", "health-check", "circuit-breaker"}) {
+    for (const std::string key : {"health-check", "circuit-breaker"}) {
         CHECK(refusal(in_good_proxy("\"" + key + "\": null")) == "t.json:2:1: proxies[0]." + key + not_yet);
     }
-    for (const std::string key : {"health-check-enabled", "health-check-defaults", "default-drain-timeout-ms",
-                                  "drain-check-interval-ms", "rate-limits", "circuit-breaker", "metrics",
-                                  "admin-api", "access-log", "timeouts", "full-nat"}) {
+    for (const std::string key :
+         {"health-check-enabled", "health-check-defaults", "default-drain-timeout-ms",
+          "drain-check-interval-ms", "circuit-breaker", "metrics", "admin-api", "access-log"}) {
         CHECK(refusal(in_settings(only(key))) == "t.json:2:2: settings." + key + not_yet);
     }
     for (const std::string key : {"host", "dns-refresh-seconds", "health-check", "enabled"}) {

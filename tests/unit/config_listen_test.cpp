@@ -69,6 +69,9 @@ TEST_CASE("an address that no listener can have is refused with the reason", "[c
         {"224.0.0.1", ": a multicast address" + host},
         {"::", ": the unspecified address" + host},
         {"ff02::1", ": a multicast address" + host},
+        {"fe80::1", ": a link-local address" + host},
+        {"febf:ffff::1", ": a link-local address" + host},
+        {"::ffff:192.0.2.1", ": an IPv4-mapped address" + host},
     };
     for (const Refusal& row : rows) {
         CHECK(refusal(in_address("\"" + row.part + "\"")) ==
@@ -112,12 +115,12 @@ TEST_CASE("two listeners for the same packets are refused at the second", "[conf
     CHECK(
         refusal(listeners({given, udp})) ==
         "t.json:3:1: proxies[1]: 192.0.2.1, udp port 80 on \"eth1\" twice: proxies[0] listens there already");
-    CHECK(
-        refusal(listeners({own, given, own})) ==
-        "t.json:4:1: proxies[2]: the host's own addresses, tcp port 80 on \"eth0\" twice: proxies[0] listens "
-        "there already");
-    CHECK(refusal(listeners({any, any})) == "t.json:3:1: proxies[1]: any address, tcp port 80 on \"eth0\" "
-                                            "twice: proxies[0] listens there already");
+    CHECK(refusal(listeners({own, given, own})) == "t.json:4:1: proxies[2]: the host's own IPv4 addresses, "
+                                                   "tcp port 80 on \"eth0\" twice: proxies[0] listens "
+                                                   "there already");
+    CHECK(refusal(listeners({any, any})) ==
+          "t.json:3:1: proxies[1]: any IPv4 address, tcp port 80 on \"eth0\" "
+          "twice: proxies[0] listens there already");
 }
 
 TEST_CASE("listeners that differ in address, kind, port, protocol or interface live side by side", "[config]")

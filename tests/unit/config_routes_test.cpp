@@ -35,11 +35,11 @@ TEST_CASE("a source with bits below its prefix is refused with the network that 
                     {route("2001:db8::1/32"), path + "\"2001:db8::1/32\": " + set + "2001:db8::/32"}});
 }
 
-TEST_CASE("what is no IPv4 prefix is refused", "[config]")
+TEST_CASE("what is no prefix is refused", "[config]")
 {
     const std::string form = ": expected an IP address or a prefix such as 192.168.0.0/16";
-    for (const char* source :
-         {"10.0.0.0/33", "10.0.0.0/", "10.0.0.0/08", "10.0.0.0/-1", "10.0.0/8", "", "any"}) {
+    for (const char* source : {"10.0.0.0/33", "2001:db8::/129", "10.0.0.0/", "10.0.0.0/08", "10.0.0.0/-1",
+                               "10.0.0/8", "", "any"}) {
         CHECK(refusal(in_routes(route(source))) ==
               "t.json:2:13: proxies[0].source-routes[0].source: \"" + std::string(source) + "\"" + form);
     }

@@ -60,31 +60,55 @@ TEST_CASE("a TCP connection's state follows from the flags seen in both directio
     }
 }
 
-TEST_CASE("a UDP flow has one state, whatever its entries hold", "[flow]")
+TEST_CASE("a UDP flow is one-way until the target has answered, whatever its entries hold of TCP", "[flow]")
 {
-    CHECK(state(0, 0, udp_key) == FlowState::udp);
-    CHECK(state(0, {}, udp_key) == FlowState::udp);
-    CHECK(state(fin | rst, fin, udp_key) == FlowState::udp);
+    const Flow4 client = {.packets = 9, .tcp_flags = fin | rst};
+    const Flow4 silent = {.packets = 0, .tcp_flags = fin}, answered = {.packets = 1, .tcp_flags = fin};
+    CHECK(state_of<be32>(udp_key, client, nullptr) == FlowState::udp_one_way);
+    CHECK(state_of(udp_key, client, &silent) == FlowState::udp_one_way);
+    CHECK(state_of(udp_key, client, &answered) == FlowState::udp);
 }
 
 TEST_CASE("each state has its time, none longer than an established connection's", "[flow]")
 {
     struct Row {
-        std::chrono::seconds timeout, half_open, established, closing, closed, udp;
+        std::chrono::seconds timeout, half_open, established, closing, closed, udp, udp_one_way;
     };
-    const Row rows[] = {{300s, 30s, 300s, 60s, 10s, 60s}, {604800s, 30s, 604800s, 60s, 10s, 60s},
-                        {60s, 30s, 60s, 60s, 10s, 60s},   {59s, 30s, 59s, 59s, 10s, 59s},
-                        {20s, 20s, 20s, 20s, 10s, 20s},   {5s, 5s, 5s, 5s, 5s, 5s},
-                        {1s, 1s, 1s, 1s, 1s, 1s}};
+    const Row rows[] = {{300s, 30s, 300s, 60s, 10s, 60s, 30s}, {604800s, 30s, 604800s, 60s, 10s, 60s, 30s},
+                        {60s, 30s, 60s, 60s, 10s, 60s, 30s},   {59s, 30s, 59s, 59s, 10s, 59s, 30s},
+                        {20s, 20s, 20s, 20s, 10s, 20s, 20s},   {5s, 5s, 5s, 5s, 5s, 5s, 5s},
+                        {1s, 1s, 1s, 1s, 1s, 1s, 1s}};
     for (const Row& row : rows) {
-        const auto timeouts = Timeouts::from(row.timeout);
+        const auto timeouts = Timeouts::from({.connection_timeout = row.timeout});
         INFO(row.timeout.count());
         CHECK(timeouts.of(FlowState::half_open) == row.half_open);
         CHECK(timeouts.of(FlowState::established) == row.established);
         CHECK(timeouts.of(FlowState::closing) == row.closing);
         CHECK(timeouts.of(FlowState::closed) == row.closed);
         CHECK(timeouts.of(FlowState::udp) == row.udp);
+        CHECK(timeouts.of(FlowState::udp_one_way) == row.udp_one_way);
     }
+}
+
+TEST_CASE("a timeout that is written holds as it is, longer than an established connection's too", "[flow]")
+{
+    const auto timeouts = Timeouts::from(
+        {.connection_timeout = 5s,
+         .timeouts = {
+             .tcp_half_open = 1s, .tcp_closing = 600s, .tcp_closed = 6s, .udp = 700s, .udp_one_way = 800s}});
+    CHECK(timeouts.of(FlowState::established) == 5s);
+    CHECK(timeouts.of(FlowState::half_open) == 1s);
+    CHECK(timeouts.of(FlowState::closing) == 600s);
+    CHECK(timeouts.of(FlowState::closed) == 6s);
+    CHECK(timeouts.of(FlowState::udp) == 700s);
+    CHECK(timeouts.of(FlowState::udp_one_way) == 800s);
+}
+
+TEST_CASE("where only UDP's time is written, one-way UDP has no longer one", "[flow]")
+{
+    CHECK(Timeouts::from({.timeouts = {.udp = 10s}}).udp_one_way == 10s);
+    CHECK(Timeouts::from({.timeouts = {.udp = 45s}}).udp_one_way == 30s);
+    CHECK(Timeouts::from({.connection_timeout = 20s, .timeouts = {.udp = 45s}}).udp_one_way == 20s);
 }
 
 TEST_CASE("each entry of a connection leads to the other", "[flow]")

@@ -48,7 +48,7 @@ std::vector<std::string> planned(std::initializer_list<Listen> listens)
     for (const PlanListener& each : plan->listeners) {
         std::string line = std::to_string(each.proxy) + (each.protocol == Protocol::tcp ? " tcp " : " udp ") +
                            std::to_string(each.port) + " " +
-                           (each.kind == AddressKind::given ? IpAddress(each.address).text()
+                           (each.kind == AddressKind::given ? each.address.text()
                             : each.kind == AddressKind::own ? "own"
                                                             : "any");
         for (const auto& name : each.interfaces) line += " " + name;

@@ -223,26 +223,6 @@ TEST_CASE("tables that are too large together are refused with their number", "[
           "512 different groups of targets need 33554944 slots: at most 33554432 fit");
 }
 
-TEST_CASE("both families in one proxy are refused, wherever the second one is", "[plan]")
-{
-    const std::string message =
-        "proxy web: IPv4 and IPv6: expected addresses, targets and source routes of one family";
-    const ProxyConfig good = proxy("web", 80, {target("10.0.0.1:80")});
-    ProxyConfig listens = good, balances = good, routes = good, routes_to = good;
-    listens.listen.kind = AddressKind::given;
-    listens.listen.addresses = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("2001:db8::1")};
-    balances.default_targets.push_back(target("[2001:db8::2]:80"));
-    routes.source_routes = {route("10.0.0.0/8", {target("10.0.0.1:80")}),
-                            route("2001:db8::/32", {target("10.0.0.1:80")})};
-    routes_to.source_routes = {route("10.0.0.0/8", {target("[2001:db8::2]:80")})};
-    CHECK(refusal({.proxies = {good}}) == "accepted");
-    for (const ProxyConfig& each : {listens, balances, routes, routes_to}) {
-        ProxyConfig first = good;
-        first.name = "first";
-        CHECK(refusal({.proxies = {first, each}}) == message);
-    }
-}
-
 TEST_CASE("10,000 source routes to 10,000 targets are planned in a moment", "[plan]")
 {
     ProxyConfig web = proxy("web", 80, {target("10.0.0.1:80")});

@@ -1,0 +1,75 @@
+#include "model/config.hpp"
+
+#include <algorithm>
+
+namespace lb::model {
+
+std::string name_of(Algorithm algorithm)
+{
+    switch (algorithm) {
+    case Algorithm::maglev:
+        return "maglev";
+    case Algorithm::round_robin:
+        return "round-robin";
+    case Algorithm::random:
+        return "random";
+    case Algorithm::least_connections:
+        return "least-connections";
+    case Algorithm::source_hash:
+        break;
+    }
+    return "source-hash";
+}
+
+std::string name_of(ForwardingMode mode)
+{
+    switch (mode) {
+    case ForwardingMode::nat:
+        return "nat";
+    case ForwardingMode::full_nat:
+        return "full-nat";
+    case ForwardingMode::dsr_l2:
+        return "dsr-l2";
+    case ForwardingMode::dsr_ipip:
+        return "dsr-ipip";
+    case ForwardingMode::dsr_gue:
+        break;
+    }
+    return "dsr-gue";
+}
+
+std::string name_of(Family family) { return family == Family::ipv4 ? "IPv4" : "IPv6"; }
+
+bool is_dsr(ForwardingMode mode)
+{
+    return mode == ForwardingMode::dsr_l2 || mode == ForwardingMode::dsr_ipip ||
+           mode == ForwardingMode::dsr_gue;
+}
+
+bool picks_by_hash(Algorithm algorithm)
+{
+    return algorithm == Algorithm::maglev || algorithm == Algorithm::source_hash;
+}
+
+bool within_one_family(ForwardingMode mode)
+{
+    return mode == ForwardingMode::nat || mode == ForwardingMode::dsr_l2;
+}
+
+std::vector<Family> listen_families(const ProxyConfig& proxy)
+{
+    bool v4 = true, v6 = true;
+    if (proxy.listen.kind == AddressKind::given) {
+        v4 = std::ranges::any_of(proxy.listen.addresses, &IpAddress::is_v4);
+        v6 = std::ranges::any_of(proxy.listen.addresses, &IpAddress::is_v6);
+    } else if (within_one_family(proxy.forwarding.mode) && !proxy.default_targets.empty()) {
+        v4 = proxy.default_targets.front().endpoint.ip.is_v4();
+        v6 = !v4;
+    }
+    std::vector<Family> families;
+    if (v4) families.push_back(Family::ipv4);
+    if (v6) families.push_back(Family::ipv6);
+    return families;
+}
+
+} // namespace lb::model

@@ -1,0 +1,12 @@
+// The limits that hold for a proxy: its own over those of the settings. Pure; safe from any thread.
+#pragma once
+
+#include "model/plan.hpp"
+
+namespace lb::model {
+
+/// Each rate goes with its burst: where the proxy writes a rate, the settings' burst doesn't count. A burst
+/// that nobody wrote is twice the rate.
+PlanSourceLimits merged(const RateLimitsConfig& own, const RateLimitsConfig& general);
+
+} // namespace lb::model

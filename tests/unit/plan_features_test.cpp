@@ -1,0 +1,236 @@
+// From a configuration to a plan: families, algorithms, modes, lists and limits as the datapath needs them,
+// and what it doesn't have.
+#include "config_text.hpp"
+#include "model/plan.hpp"
+
+using namespace lb;
+using namespace lb::model;
+using namespace lb::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A proxy, its target at the listener's port, with these members; and the settings.
+Config config_of(const std::string& members, const std::string& settings = "",
+                 const std::string& target = R"({"ip": "10.0.0.1", "port": 80})",
+                 const std::string& address = "")
+{
+    return accepted("{\"proxies\": [{" + good_name + R"(, "listen": {"interfaces": ["eth0"], "port": 80)" +
+                    address + R"(}, "default-target": )" + target + (members.empty() ? "" : ", " + members) +
+                    "}], \"settings\": {" + settings + "}}");
+}
+
+Plan resolved(const Config& config)
+{
+    auto plan = resolve(config);
+    if (!plan) FAIL(plan.error().message);
+    return std::move(*plan);
+}
+
+std::string missing(const std::string& members, const std::string& settings = "")
+{
+    const auto plan = make_plan(config_of(members, settings));
+    if (plan) return "there";
+    CHECK(plan.error().kind == ErrorKind::config);
+    return plan.error().message;
+}
+
+std::vector<std::string> listeners(const Config& config)
+{
+    std::vector<std::string> lines;
+    for (const PlanListener& each : resolved(config).listeners)
+        if (each.protocol == Protocol::tcp)
+            lines.push_back(name_of(each.family) + (each.kind == AddressKind::given
+                                                        ? " " + each.address.text()
+                                                    : each.kind == AddressKind::own ? " own"
+                                                                                    : " any"));
+    return lines;
+}
+
+const std::string target4 = R"({"ip": "10.0.0.1", "port": 80})",
+                  target6 = R"({"ip": "2001:db8::2", "port": 80})";
+const std::string two_targets =
+    R"([{"ip": "10.0.0.1", "port": 80, "weight": 50}, {"ip": "10.0.0.2", "port": 80, "weight": 50}])";
+
+std::string mode(const std::string& name) { return R"("forwarding": {"mode": ")" + name + "\"}"; }
+
+using Lines = std::vector<std::string>;
+
+} // namespace
+
+TEST_CASE("own and any addresses are of the targets' family where the mode keeps it, else of both", "[plan]")
+{
+    const std::string any = R"(, "address": "any")";
+    for (const std::string name : {"nat", "dsr-l2"}) {
+        CHECK(listeners(config_of(mode(name), "", target4)) == Lines{"IPv4 own"});
+        CHECK(listeners(config_of(mode(name), "", target6)) == Lines{"IPv6 own"});
+        CHECK(listeners(config_of(mode(name), "", target6, any)) == Lines{"IPv6 any"});
+    }
+    for (const std::string name : {"full-nat", "dsr-ipip", "dsr-gue"}) {
+        CHECK(listeners(config_of(mode(name), "", target4)) == Lines{"IPv4 own", "IPv6 own"});
+        CHECK(listeners(config_of(mode(name), "", target6, any)) == Lines{"IPv4 any", "IPv6 any"});
+    }
+}
+
+TEST_CASE("given addresses have their own families, IPv4 first, in the order of their numbers", "[plan]")
+{
+    const std::string address =
+        R"(, "address": ["2001:db8::a", "192.0.2.200", "2001:db8::9", "9.0.0.1", "192.0.2.3"])";
+    const Config config = config_of(mode("full-nat"), "", target4, address);
+    CHECK(listeners(config) == Lines{"IPv4 9.0.0.1", "IPv4 192.0.2.3", "IPv4 192.0.2.200", "IPv6 2001:db8::9",
+                                     "IPv6 2001:db8::a"});
+    CHECK(resolved(config).has(Family::ipv4));
+    CHECK(resolved(config).has(Family::ipv6));
+    const Plan v6 = resolved(config_of("", "", target6, R"(, "address": "2001:db8::1")"));
+    CHECK_FALSE(v6.has(Family::ipv4));
+    CHECK(v6.has(Family::ipv6));
+}
+
+TEST_CASE("a proxy's algorithm, mode, path and persistence come into the plan", "[plan]")
+{
+    const Plan plain = resolved(config_of(""));
+    CHECK(plain.proxies[0].algorithm == Algorithm::maglev);
+    CHECK(plain.proxies[0].mode == ForwardingMode::nat);
+    CHECK(plain.proxies[0].path == ForwardingPath::automatic);
+    CHECK(plain.proxies[0].gue_port == 0);
+    CHECK_FALSE(plain.proxies[0].persistence);
+    CHECK(plain.has(Algorithm::maglev));
+    CHECK_FALSE(plain.has(Algorithm::random));
+    CHECK(plain.has(ForwardingMode::nat));
+    CHECK_FALSE(plain.has(ForwardingMode::dsr_gue));
+
+    const Plan plan = resolved(config_of(R"("algorithm": "random", "session-persistence": {"timeout-sec": 7},
+                              "forwarding": {"mode": "dsr-gue", "path": "fast", "port": 6081})"));
+    CHECK(plan.proxies[0].algorithm == Algorithm::random);
+    CHECK(plan.proxies[0].mode == ForwardingMode::dsr_gue);
+    CHECK(plan.proxies[0].path == ForwardingPath::fast);
+    CHECK(plan.proxies[0].gue_port == 6081);
+    CHECK(plan.proxies[0].persistence == 7s);
+    CHECK(plan.has(Algorithm::random));
+    CHECK_FALSE(plan.has(Algorithm::maglev));
+    CHECK(plan.has(ForwardingMode::dsr_gue));
+    CHECK_FALSE(plan.has(ForwardingMode::nat));
+    CHECK(resolved(config_of(mode("dsr-gue"))).proxies[0].gue_port == 6080);
+}
+
+TEST_CASE("lists become one set of prefixes, where deny wins over the same in allow", "[plan]")
+{
+    const auto lines = [](const Plan& plan) {
+        Lines all;
+        for (const PlanPrefix& each : plan.prefixes)
+            all.push_back((each.allow ? "allow " : "deny ") + each.source.text());
+        return all;
+    };
+    const Plan lists = resolved(config_of(
+        R"("allow": ["10.0.0.0/8", "2001:db8::/32", "10.1.0.0/16"], "deny": ["10.1.0.0/16", "10.0.0.0/9"])"));
+    CHECK(lines(lists) ==
+          Lines{"allow 10.0.0.0/8", "allow 2001:db8::/32", "deny 10.1.0.0/16", "deny 10.0.0.0/9"});
+    CHECK(lists.proxies[0].has_prefixes);
+    CHECK(lists.proxies[0].denies_unlisted);
+    const Plan deny = resolved(config_of(R"("deny": ["10.1.0.0/16"], "allow": [])"));
+    CHECK(lines(deny) == Lines{"deny 10.1.0.0/16"});
+    CHECK(deny.proxies[0].has_prefixes);
+    CHECK_FALSE(deny.proxies[0].denies_unlisted);
+    const Plan none = resolved(config_of(""));
+    CHECK(none.prefixes.empty());
+    CHECK_FALSE(none.proxies[0].has_prefixes);
+    CHECK_FALSE(none.proxies[0].denies_unlisted);
+
+    // What both lists name is denied, and all else too: the allow list isn't empty.
+    const Plan same = resolved(config_of(R"("allow": ["10.0.0.0/8"], "deny": ["10.0.0.0/8"])"));
+    CHECK(lines(same) == Lines{"deny 10.0.0.0/8"});
+    CHECK(same.proxies[0].denies_unlisted);
+}
+
+TEST_CASE("a proxy's limits go over those of the settings, each rate with its burst", "[plan]")
+{
+    struct Row {
+        const char* proxy;    // per-source
+        const char* settings; // per-source
+        PlanRate requests, packets;
+        u8 length4 = 32, length6 = 64;
+    };
+    const Row rows[] = {
+        {"{}", "{}", {}, {}},
+        {R"({"requests-per-sec": 100})", "{}", {100, 200}, {}},
+        {R"({"requests-per-sec": 100, "burst": 5})", "{}", {100, 5}, {}},
+        {R"({"requests-per-sec": 10000000})", "{}", {10000000, 20000000}, {}},
+        {"{}", R"({"requests-per-sec": 7, "packets-per-sec": 9, "packets-burst": 1})", {7, 14}, {9, 1}},
+        {R"({"burst": 3})", R"({"requests-per-sec": 7, "burst": 70})", {7, 3}, {}},
+        {R"({"requests-per-sec": 100})", R"({"requests-per-sec": 7, "burst": 8})", {100, 200}, {}},
+        {R"({"packets-per-sec": 50})",
+         R"({"requests-per-sec": 7, "packets-per-sec": 1})",
+         {7, 14},
+         {50, 100}},
+        {"false", R"({"requests-per-sec": 7, "packets-per-sec": 1})", {}, {}},
+        {R"({"prefix-length-ipv4": 24})",
+         R"({"requests-per-sec": 7, "prefix-length-ipv4": 16, "prefix-length-ipv6": 48})",
+         {7, 14},
+         {},
+         24,
+         48},
+    };
+    for (const Row& row : rows) {
+        INFO(row.proxy << " over " << row.settings);
+        const Plan plan =
+            resolved(config_of(R"("rate-limits": {"per-source": )" + std::string(row.proxy) + "}",
+                               R"("rate-limits": {"per-source": )" + std::string(row.settings) + "}"));
+        const PlanSourceLimits& limits = plan.proxies[0].per_source;
+        CHECK(limits.requests == row.requests);
+        CHECK(limits.packets == row.packets);
+        CHECK(limits.prefix_length_ipv4 == row.length4);
+        CHECK(limits.prefix_length_ipv6 == row.length6);
+        CHECK_FALSE(plan.proxies[0].per_target.any());
+    }
+    const Plan per_target = resolved(config_of(R"("rate-limits": {"per-target": {"packets-per-sec": 4}})",
+                                               R"("rate-limits": {"per-target": {"requests-per-sec": 3}})"));
+    CHECK(per_target.proxies[0].per_target.requests == PlanRate{3, 6});
+    CHECK(per_target.proxies[0].per_target.packets == PlanRate{4, 8});
+    CHECK_FALSE(per_target.proxies[0].per_source.any());
+}
+
+TEST_CASE("a group's table has the size that is configured, where there is a table to hash into", "[plan]")
+{
+    const auto slots = [](const std::string& members, const std::string& settings,
+                          const std::string& targets = two_targets) {
+        return resolved(config_of(members, settings, targets)).groups[0].slots;
+    };
+    const std::string small = R"("maglev-table-size": 251)", large = R"("maglev-table-size": 131071)";
+    CHECK(slots("", "") == 8191);
+    CHECK(slots("", small) == 251);
+    CHECK(slots(large, small) == 131071);
+    CHECK(slots(R"("maglev-table-size": "auto")", small) == 8191);
+    CHECK(slots(small, "", target4) == 1);
+    CHECK(slots(R"("algorithm": "source-hash")", small) == 251);
+    CHECK(slots(R"("algorithm": "random")", small) == 8191);
+}
+
+TEST_CASE("what the datapath does not have yet is refused by its name", "[plan]")
+{
+    const auto no = [](const std::string& what) {
+        return "proxy web: " + what + " is not available in this version";
+    };
+    for (const std::string name : {"round-robin", "random", "least-connections", "source-hash"})
+        CHECK(missing("\"algorithm\": \"" + name + "\"") == no("algorithm " + name));
+    for (const std::string name : {"full-nat", "dsr-l2", "dsr-ipip", "dsr-gue"})
+        CHECK(missing(mode(name)) == no("forwarding mode " + name));
+    CHECK(missing(R"("forwarding": {"path": "fast"})") == no("forwarding path fast"));
+    CHECK(missing(R"("session-persistence": true)") == no("session-persistence"));
+    CHECK(missing(R"("allow": ["10.0.0.0/8"])") == no("an allow or deny list"));
+    CHECK(missing(R"("deny": ["10.0.0.0/8"])") == no("an allow or deny list"));
+    const std::string rate = R"({"requests-per-sec": 1}})", packets = R"({"packets-per-sec": 1}})";
+    CHECK(missing(R"("rate-limits": {"per-source": )" + rate) == no("a rate limit per source"));
+    CHECK(missing(R"("rate-limits": {"per-target": )" + packets) == no("a rate limit per target"));
+    CHECK(missing("", R"("rate-limits": {"per-source": )" + packets) == no("a rate limit per source"));
+}
+
+TEST_CASE("what says no more than the default is there", "[plan]")
+{
+    CHECK(missing(R"("algorithm": "maglev", "session-persistence": false, "allow": [], "deny": [],
+                     "forwarding": {"mode": "nat", "path": "auto"}, "rate-limits": {"per-source": false},
+                     "maglev-table-size": 251)",
+                  R"("timeouts": {"udp-sec": 5}, "rate-limits": {"per-source": {"requests-per-sec": 1}},
+                     "full-nat": {"addresses": ["192.0.2.1"]})") == "there");
+    CHECK(missing(R"("forwarding": {"path": "stack"})") == "there");
+    CHECK(make_plan(config_of("", "", target6)));
+}
