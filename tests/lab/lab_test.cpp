@@ -34,6 +34,75 @@ TEST_CASE("every backend is reached directly and sees the client's own address",
     CHECK(servers[0]->connections() == 1);
 }
 
+TEST_CASE("every backend is reached by IPv6 at once, beside IPv4", "[lab]")
+{
+    Topology net;
+    const auto servers = start_backends(net, 8080, Family::ipv6);
+    const auto others = start_backends(net); // the same port of the other family
+    for (const auto& [address, name] :
+         {std::pair{"[2001:db8:a::11]", "b1"}, {"[2001:db8:a::12]", "b2"}, {"[2001:db8:b::13]", "b3"}}) {
+        for (const auto& [from, netns] :
+             {std::pair{"[2001:db8:1::10]:5000", net.c1.fd()}, {"[2001:db8:2::10]:5000", net.c2.fd()}}) {
+            Connection connection({.to = std::string(address) + ":8080", .netns = netns, .from = from});
+            const auto answer = connection.ask();
+            INFO(connection.error());
+            REQUIRE(answer.has_value());
+            CHECK(answer->server == name);
+            CHECK(answer->seen == from);
+        }
+        const Transfer down =
+            download({.to = std::string(address) + ":8080", .netns = net.c2.fd()}, megabyte);
+        INFO(down.error);
+        CHECK(down.ok);
+    }
+    CHECK(others[0]->connections() == 0);
+}
+
+TEST_CASE("an IPv6 VIP is translated by nftables too", "[lab]")
+{
+    Topology net;
+    const auto servers = start_backends(net, 8080, Family::ipv6);
+    balance_by_nft(net);
+    const std::string to = std::string("[") + vip6 + "]:80";
+    const Tally tcp =
+        run_short({.call = {.to = to, .netns = net.c1.fd()}, .count = 300, .cpus = {client_cpu}});
+    INFO(tcp.text());
+    CHECK(tcp.failed() == 0);
+    CHECK(tcp.by_server.size() == 3);
+    const Tally udp = run_questions(
+        {.call = {.to = to, .netns = net.c2.fd()}, .sockets = 50, .per_socket = 2, .cpus = {-1}});
+    INFO(udp.text());
+    CHECK(udp.failed() == 0);
+    CHECK(udp.answered() == 100);
+}
+
+TEST_CASE("a transfer over the narrow link is whole where too-big errors arrive, and stalls where not",
+          "[lab]")
+{
+    for (const bool six : {false, true}) {
+        const std::string address = six ? "[2001:db8:a::11]:8080" : "10.0.0.11:8080";
+        const std::string client = six ? "2001:db8:1::10" : "192.0.2.10";
+        INFO(address);
+        for (const bool errors : {true, false}) {
+            PathMtuTopology net;
+            const Server server({.name = "b1", .listen = address, .netns = net.server.fd()});
+            if (!errors)
+                net.balancer.nft("table inet lab { chain in { type filter hook prerouting priority 0; "
+                                 "icmp type destination-unreachable drop\n"
+                                 "icmpv6 type packet-too-big drop\n}\n}");
+            const Call call{.to = address, .netns = net.client.fd(), .timeout = 2s};
+            const Transfer down = download(call, megabyte);
+            INFO(down.error);
+            CHECK(down.ok == errors);
+            const std::string route = net.server.exec("ip route get " + client);
+            INFO(route);
+            CHECK(route.contains("mtu 1300") == errors);
+            // Upward the narrow link's other router speaks to the client itself.
+            CHECK(upload(call, megabyte).ok);
+        }
+    }
+}
+
 TEST_CASE("bulk transfers arrive whole in both directions", "[lab]")
 {
     Topology net;

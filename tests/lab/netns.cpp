@@ -129,8 +129,10 @@ Namespace::Namespace(const std::string& label) : name_(prefix + std::to_string(:
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) throw LabError("cannot open " + path);
     ip("link set lo up");
-    // Duplicate address detection and router solicitations would only delay and disturb.
+    // IPv6 is switched on where it has an address: link-local traffic would only disturb elsewhere.
     set_sysctl("ipv6/conf/default/disable_ipv6", "1");
+    for (const char* none : {"accept_dad", "dad_transmits", "accept_ra", "router_solicitations"})
+        set_sysctl(std::string("ipv6/conf/default/") + none, "0");
 }
 
 Namespace::~Namespace()
@@ -146,6 +148,12 @@ void Namespace::ip(const std::string& words) const
     Argv argv = split(words);
     argv.insert(argv.begin(), {"ip", "-n", name_});
     must_run(argv);
+}
+
+void Namespace::add_ipv6(const std::string& interface, const std::string& address) const
+{
+    set_sysctl("ipv6/conf/" + interface + "/disable_ipv6", "0");
+    ip("addr add " + address + " dev " + interface + " nodad");
 }
 
 std::string Namespace::exec(const std::string& words) const { return must_run(split(words), fd_); }
@@ -183,7 +191,8 @@ void connect(const VethEnd& a, const VethEnd& b)
     for (const VethEnd* end : {&a, &b}) {
         end->where.exec("ethtool -K " + end->interface + " tx off");
         if (!end->address.empty()) end->where.ip("addr add " + end->address + " dev " + end->interface);
-        end->where.ip("link set " + end->interface + " up");
+        if (!end->address6.empty()) end->where.add_ipv6(end->interface, end->address6);
+        end->where.ip("link set " + end->interface + " mtu " + std::to_string(end->mtu) + " up");
     }
 }
 

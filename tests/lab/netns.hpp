@@ -51,6 +51,8 @@ public:
 
     /// `ip` with these words, in the namespace; must succeed.
     void ip(const std::string& words) const;
+    /// Switches IPv6 on for an interface and gives it an address (with prefix length) that is usable at once.
+    void add_ipv6(const std::string& interface, const std::string& address) const;
     /// Any command there, words split at blanks; must succeed.
     std::string exec(const std::string& words) const;
     /// `/proc/sys/net/KEY`, KEY with slashes.
@@ -69,7 +71,9 @@ private:
 struct VethEnd {
     const Namespace& where;
     std::string interface;
-    std::string address = {}; ///< with prefix length; empty: none
+    std::string address = {};  ///< with prefix length; empty: none
+    std::string address6 = {}; ///< beside it, usable at once; empty: no IPv6 on this end
+    int mtu = 1500;
 };
 void connect(const VethEnd& a, const VethEnd& b);
 

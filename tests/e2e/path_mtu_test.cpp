@@ -1,0 +1,60 @@
+// A download through the balancer over a path that is narrower than both ends know: the router's error has to
+// reach the target, which has never heard of the address that it is about.
+#include <regex>
+
+#include "model/reason.hpp"
+#include "setup.hpp"
+
+using namespace lb::e2e;
+
+namespace {
+
+// How often a reason was counted, on all CPUs.
+u64 counted(const Namespace& where, lb::model::Reason reason)
+{
+    const std::string row =
+        where.exec("bpftool -j map lookup pinned " + pin_folder(instance_name()) + "/exits key " +
+                   std::to_string(static_cast<unsigned>(reason)) + " 0 0 0");
+    u64 sum = 0;
+    const std::regex number("\"value\":(\\d+)");
+    for (auto at = std::sregex_iterator(row.begin(), row.end(), number); at != std::sregex_iterator(); ++at)
+        sum += std::stoul((*at)[1]);
+    return sum;
+}
+
+void check_download(const std::string& address, const std::string& server_address,
+                    const std::string& shown_to)
+{
+    PathMtuTopology net;
+    const std::string bracketed =
+        server_address.find(':') == std::string::npos ? server_address : "[" + server_address + "]";
+    const Server server({.name = "s", .listen = bracketed + ":8080", .netns = net.server.fd()});
+    Daemon lb(net.balancer,
+              config({proxy({.interfaces = R"(["eth0"])",
+                             .listen = "\"address\": \"" + address + '"',
+                             .target = target(server_address)})}),
+              instance_name());
+    lb.start();
+    const std::string to = address.find(':') == std::string::npos ? address : "[" + address + "]";
+    const Transfer down =
+        download({.to = to + ":80", .netns = net.client.fd(), .timeout = 20s}, 20 * megabyte);
+    INFO(down.error << " after " << down.seconds << " s");
+    CHECK(down.ok);
+    CHECK(down.seconds < 10); // stalled, it would take for ever
+    CHECK(counted(net.balancer, lb::model::Reason::icmp_forwarded) > 0);
+    const std::string route = net.server.exec("ip route get " + shown_to);
+    INFO(route);
+    CHECK(route.find("mtu 1300") != std::string::npos); // the target has learned it
+}
+
+} // namespace
+
+TEST_CASE("a download over a 1300-byte link does not stall", "[e2e][path-mtu]")
+{
+    check_download(vip, "10.0.0.11", "192.0.2.10");
+}
+
+TEST_CASE("a download over a 1300-byte link does not stall, IPv6", "[e2e][path-mtu]")
+{
+    check_download(vip6, "2001:db8:a::11", "2001:db8:1::10");
+}
