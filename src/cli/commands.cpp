@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include "model/plan.hpp"
+#include "runtime/backend.hpp"
 #include "runtime/balancer.hpp"
 #include "runtime/daemon.hpp"
 #include "runtime/host_check.hpp"
@@ -66,6 +67,7 @@ Result<void> check(const Options& options)
 Result<void> detach(const Options& options)
 {
     set_up_log({});
+    if (runtime::is_backend(options.instance)) return runtime::detach_backend(options.instance);
     return runtime::detach_instance(options.instance);
 }
 

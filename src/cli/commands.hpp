@@ -14,5 +14,6 @@ Result<void> check(const Options& options);
 Result<void> dump(const Options& options);
 Result<void> verify(const Options& options);
 Result<void> detach(const Options& options);
+Result<void> backend(const BackendOptions& options);
 
 } // namespace lb::cli

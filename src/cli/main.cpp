@@ -28,6 +28,8 @@ lb::Result<void> dispatch(const Options& options)
         return lb::cli::verify(options);
     case Command::detach:
         return lb::cli::detach(options);
+    case Command::backend:
+        return lb::cli::backend(options.backend);
     case Command::help:
         fmt::print("{}", options.help);
         return {};

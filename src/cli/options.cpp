@@ -24,6 +24,7 @@ Usage:
   lb verify [-c FILE] [--log-level 1|2] [--stats] [--program ingress|egress]
                                  let this kernel's verifier judge them
   lb detach [--instance NAME]    take off what an instance left attached
+  lb backend ...                 the receiving side of direct server return; see lb backend --help
 
 Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration invalid, 5 host not ready (permission, interface, kernel),
 6 rejected by the verifier.
@@ -34,10 +35,10 @@ struct Name {
     std::string_view text;
     Command command;
 };
-constexpr std::array commands{Name{"run", Command::run},        Name{"check", Command::check},
-                              Name{"dump", Command::dump},      Name{"verify", Command::verify},
-                              Name{"detach", Command::detach},  Name{"help", Command::help},
-                              Name{"version", Command::version}};
+constexpr std::array commands{Name{"run", Command::run},       Name{"check", Command::check},
+                              Name{"dump", Command::dump},     Name{"verify", Command::verify},
+                              Name{"detach", Command::detach}, Name{"backend", Command::backend},
+                              Name{"help", Command::help},     Name{"version", Command::version}};
 
 template <class T, std::size_t N>
 Result<T> one_of(const std::string& flag, const std::string& value,
@@ -176,10 +177,18 @@ Result<Options> parse_options(int argc, const char* const* argv)
         options.command = known->command;
         first = 2;
     }
+    const std::vector<std::string> words(argv + first, argv + argc);
+    if (options.command == Command::backend) {
+        auto read = parse_backend_options(words);
+        if (!read) return std::unexpected(read.error());
+        options.backend = std::move(*read);
+        options.help = options.backend.help;
+        if (!options.help.empty()) options.command = Command::help;
+        return options;
+    }
     const po::options_description described = describe();
     po::variables_map given;
     try {
-        const std::vector<std::string> words(argv + first, argv + argc);
         // No guessing: a flag is what it says in full, and a stray word is an error, not a value.
         const int style = po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
         const auto parsed = po::command_line_parser(words).options(described).style(style).run();

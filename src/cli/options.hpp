@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "cli/backend_options.hpp"
 #include "lb/base/result.hpp"
 #include "model/overrides.hpp"
 
 namespace lb::cli {
 
-enum class Command { run, check, dump, verify, detach, help, version };
+enum class Command { run, check, dump, verify, detach, backend, help, version };
 enum class DumpFormat { text, hex, raw, c, json };
 enum class Which { both, ingress, egress };
 
@@ -28,6 +29,7 @@ struct Options {
         {};                           ///< lb verify --broken: a program that must be rejected, for the tests
     std::string instance = "default"; ///< lb detach
     bool host = false;                ///< lb check: look at this machine too
+    BackendOptions backend = {};      ///< lb backend
     std::string help = {};            ///< text for Command::help
 };
 

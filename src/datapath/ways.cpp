@@ -4,10 +4,10 @@ namespace lb::datapath {
 
 using namespace bpf;
 
-i32 Ways::verdict(const model::ReasonInfo& way)
+i32 Ways::verdict(const model::ReasonInfo& way) const
 {
     const bool drop = way.outcome == model::Outcome::drop;
-    if (way.role == model::Role::ingress) return static_cast<i32>(drop ? XdpAction::drop : XdpAction::pass);
+    if (b_.type() == ProgramType::xdp) return static_cast<i32>(drop ? XdpAction::drop : XdpAction::pass);
     return static_cast<i32>(drop ? TcAction::shot : TcAction::unspec);
 }
 
@@ -17,7 +17,7 @@ void Ways::emit()
         const Label counted = b_.label("counted");
         auto index = b_.local<u32>("reason");
         index() = reason;
-        auto counter = b_.lookup_brief(maps_.exits, index, counted);
+        auto counter = b_.lookup_brief(counts_, index, counted);
         // A row of this CPU's own: nobody else writes it.
         counter.value().add(1);
         counter.release();

@@ -11,7 +11,9 @@ namespace lb::datapath {
 
 class Ways {
 public:
-    Ways(bpf::Dsl& b, const Maps& maps) : b_(b), maps_(maps), exits_(b) {}
+    Ways(bpf::Dsl& b, const Maps& maps) : Ways(b, maps.exits) {}
+    /// `counts`: a row for each reason, per CPU.
+    Ways(bpf::Dsl& b, const bpf::Map<u32, u64>& counts) : b_(b), counts_(counts), exits_(b) {}
 
     bpf::Label to(model::Reason reason, bpf::Loc loc = bpf::Loc::current())
     {
@@ -28,10 +30,10 @@ public:
     void emit();
 
 private:
-    static i32 verdict(const model::ReasonInfo& way);
+    i32 verdict(const model::ReasonInfo& way) const;
 
     bpf::Dsl& b_;
-    const Maps& maps_;
+    const bpf::Map<u32, u64>& counts_;
     bpf::Exits exits_;
 };
 

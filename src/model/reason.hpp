@@ -9,7 +9,8 @@
 
 namespace lb::model {
 
-enum class Role : u8 { ingress, egress };
+/// Of which program: the two of the balancer, or those of `lb backend`.
+enum class Role : u8 { ingress, egress, backend };
 enum class Outcome : u8 { pass, drop };
 
 // X(enumerator, role, outcome, text for a person)
@@ -53,7 +54,32 @@ enum class Outcome : u8 { pass, drop };
     X(egress_other_protocol, egress, pass, "neither TCP, UDP nor ICMP")                                      \
     X(egress_no_flow, egress, pass, "not a reply of a known connection")                                     \
     X(egress_loopback, egress, drop, "from 127.0.0.0/8 toward the wire, not translated by lb")               \
-    X(egress_failed, egress, drop, "the kernel refused to change the packet")
+    X(egress_failed, egress, drop, "the kernel refused to change the packet")                                \
+    X(decapsulated, backend, pass, "given to the host without the tunnel's header")                          \
+    X(decap_not_ip, backend, pass, "neither an IPv4 nor an IPv6 frame (ARP, tagged, ...)")                   \
+    X(decap_truncated, backend, pass, "too short for its headers, or shorter than its outer header says")    \
+    X(decap_bad_header, backend, pass, "outer header with a wrong version or length")                        \
+    X(decap_ip_options, backend, pass, "outer IPv4 options, which this version does not take off")           \
+    X(decap_extension_header, backend, pass,                                                                 \
+      "outer IPv6 extension headers, which this version does not take off")                                  \
+    X(decap_fragment, backend, pass, "a fragment of an outer packet")                                        \
+    X(decap_not_tunnel, backend, pass, "not of the tunnel's protocol or port")                               \
+    X(decap_other_address, backend, pass, "of the tunnel, but not to an address of this host")               \
+    X(decap_other_sender, backend, pass, "of the tunnel, but from nobody whom --from names")                 \
+    X(decap_bad_gue, backend, pass, "a GUE header with options, or of a control message")                    \
+    X(decap_bad_inner, backend, pass, "inner header with a wrong version or length")                         \
+    X(decap_not_vip, backend, pass, "the inner packet is not for a VIP")                                     \
+    X(decap_congested, backend, drop,                                                                        \
+      "marked as congested outside, and inside of a sender who knows no ECN (RFC 6040)")                     \
+    X(decap_failed, backend, drop, "the kernel refused to move the packet's start")                          \
+    X(mss_lowered, backend, pass, "a SYN from a VIP, whose MSS now leaves room for the tunnel")              \
+    X(mss_fits, backend, pass, "a SYN from a VIP with an MSS that is small enough")                          \
+    X(mss_absent, backend, pass, "a SYN from a VIP without an MSS option")                                   \
+    X(mss_not_syn, backend, pass, "from a VIP, but no SYN of TCP")                                           \
+    X(mss_not_vip, backend, pass, "not from a VIP")                                                          \
+    X(mss_ip_options, backend, pass, "from a VIP, with IPv4 options or IPv6 extension headers")              \
+    X(mss_truncated, backend, pass, "leaving, and too short for its headers")                                \
+    X(mss_failed, backend, drop, "leaving, and the kernel refused to change it")
 
 enum class Reason : u32 {
 #define X(name, role, outcome, text) name,

@@ -3,63 +3,14 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
-#include <thread>
 
 #include "datapath/generate.hpp"
 #include "kernel/features.hpp"
-#include "kernel/verifier_log.hpp"
 #include "runtime/host_settings.hpp"
+#include "runtime/instance.hpp"
 
 namespace lb::runtime {
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr auto end_patience = 10s;
-
-std::string lock_file(const std::string& instance) { return run_folder(instance) + "/lock"; }
-
-Result<kernel::InstanceLock> lock_instance(const std::string& instance)
-{
-    return kernel::InstanceLock::acquire(lock_file(instance));
-}
-
-// Asks the process that runs the instance to end and to detach, whatever its on-exit says.
-void end_holder(const std::string& instance)
-{
-    const auto pid = kernel::InstanceLock::holder(lock_file(instance));
-    if (!pid || ::kill(*pid, detach_signal) != 0) return;
-    spdlog::info("process {} runs this instance: asked to detach and end", *pid);
-    for (auto waited = 0ms; waited < end_patience && kernel::InstanceLock::holder(lock_file(instance));
-         waited += 20ms)
-        std::this_thread::sleep_for(20ms);
-}
-
-Result<std::vector<kernel::Interface>> find_interfaces(const std::vector<std::string>& names)
-{
-    std::vector<kernel::Interface> found;
-    for (const auto& name : names) {
-        auto interface = kernel::interface_by_name(name);
-        if (!interface) return std::unexpected(interface.error());
-        if (!interface->ethernet())
-            return fail(ErrorKind::host_not_ready,
-                        "interface " + name + " has no Ethernet frames, which the programs read");
-        found.push_back(std::move(*interface));
-    }
-    return found;
-}
-
-Result<kernel::Program> load(const std::expected<bpf::Program, bpf::Error>& made,
-                             const kernel::Resolver& resolver)
-{
-    if (!made) return fail(ErrorKind::failure, "generating a program: " + bpf::to_string(made.error()));
-    auto loaded = kernel::Program::load(*made, resolver);
-    if (loaded) return std::move(*loaded);
-    Error error = loaded.error().error;
-    if (!loaded.error().log.empty())
-        error.message += "\n" + kernel::to_text(kernel::explain_rejection(loaded.error().log, *made));
-    return std::unexpected(std::move(error));
-}
 
 Result<void> remove_everything(const std::string& instance, State& state, const kernel::PinFolder& pins)
 {
@@ -149,9 +100,9 @@ Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelF
         resolver.values[datapath::ifindex_symbol(interface.name)] = interface.index;
     for (const auto& interface : attach.egress)
         resolver.values[datapath::ifindex_symbol(interface.name)] = interface.index;
-    auto ingress = load(datapath::make_ingress(plan_, maps, features), resolver);
+    auto ingress = load_program(datapath::make_ingress(plan_, maps, features), resolver);
     if (!ingress) return std::unexpected(ingress.error());
-    auto egress = load(datapath::make_egress(plan_, maps, features), resolver);
+    auto egress = load_program(datapath::make_egress(plan_, maps, features), resolver);
     if (!egress) return std::unexpected(egress.error());
     if (auto attached = attach_all(instance_, state_, pins_, attach, *ingress, *egress, features); !attached)
         return attached;

@@ -215,6 +215,7 @@ TEST_CASE("one packet for each reason moves its counter and no other", "[datapat
         // The kernel refuses to change a checksum only where the packet cannot be written, which no frame
         // brings about.
         if (info.reason == Reason::egress_failed) continue;
+        if (info.role == model::Role::backend) continue; // of other programs
         const Case each = case_of(info.reason);
         REQUIRE_FALSE(each.frame.empty());
         const Bench bench(each.config);

@@ -46,11 +46,21 @@ TEST_CASE("reasons of the way out say so in their names", "[reason]")
     }
 }
 
+TEST_CASE("reasons of a backend's programs begin with what they do", "[reason]")
+{
+    for (const ReasonInfo& reason : reasons) {
+        INFO(reason.name);
+        CHECK((reason.role == Role::backend) ==
+              (reason.name.starts_with("decap") || reason.name.starts_with("mss_")));
+    }
+}
+
 TEST_CASE("packets are dropped for these reasons and no others", "[reason]")
 {
     std::vector<std::string> dropped;
     for (const ReasonInfo& reason : reasons)
         if (reason.outcome == Outcome::drop) dropped.emplace_back(reason.name);
     CHECK(dropped == std::vector<std::string>{"martian_loopback", "no_target", "table_full", "no_source_port",
-                                              "internal", "egress_loopback", "egress_failed"});
+                                              "internal", "egress_loopback", "egress_failed",
+                                              "decap_congested", "decap_failed", "mss_failed"});
 }
