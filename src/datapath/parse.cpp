@@ -126,7 +126,10 @@ void skip_extensions(const Parser& parser, const Frame<V6>& frame, const View<Ip
         b.jump_if(next == wire::protocol_udp, udp);
         b.jump_if(next == wire::protocol_icmpv6, icmp);
     }
-    b.jump(parser.leave(parser.reasons.extension_header));
+    for (const u8 kind :
+         {wire::ipv6_hop_by_hop, wire::ipv6_destination, wire::ipv6_fragment, wire::ipv6_routing})
+        b.jump_if(next == kind, parser.leave(parser.reasons.extension_header));
+    b.jump(parser.leave(parser.reasons.other_protocol));
     next.release();
     b.bind(tcp);
     check_payload(parser, ip, l4, sizeof(wire::Tcp));

@@ -22,7 +22,8 @@ enum class Outcome : u8 { pass, drop };
     X(truncated, ingress, pass, "shorter than its headers say")                                              \
     X(bad_header, ingress, pass, "IP header with a wrong version or length")                                 \
     X(extension_header, ingress, pass,                                                                       \
-      "more than six IPv6 extension headers or 2048 bytes of them, or a routing header with segments left")  \
+      "more than six IPv6 extension headers or 2048 bytes of them, a routing header with segments left, or " \
+      "reserved bits in a fragment header")                                                                  \
     X(fragment_early, ingress, pass, "a later fragment whose first one has not been seen")                   \
     X(fragment_forwarded, ingress, pass, "a later fragment, translated as its first one")                    \
     X(icmp_other, ingress, pass, "ICMP that is no error about a known connection")                           \
@@ -46,7 +47,8 @@ enum class Outcome : u8 { pass, drop };
     X(egress_truncated, egress, pass, "shorter than its headers say")                                        \
     X(egress_bad_header, egress, pass, "IP header with a wrong version or length")                           \
     X(egress_extension_header, egress, pass,                                                                 \
-      "more than six IPv6 extension headers or 2048 bytes of them, or a routing header with segments left")  \
+      "more than six IPv6 extension headers or 2048 bytes of them, a routing header with segments left, or " \
+      "reserved bits in a fragment header")                                                                  \
     X(egress_fragment_early, egress, pass, "a later fragment whose first one has not been seen")             \
     X(egress_fragment_forwarded, egress, pass, "a later fragment, translated as its first one")              \
     X(egress_icmp_other, egress, pass, "ICMP that is no error about a known connection")                     \

@@ -90,6 +90,7 @@ Reader::Stop Reader::extension(u8& next, bool& later)
     const u8 type = next;
     next = frame_[at];
     if (type == fragment) {
+        if (frame_[at + 1] != 0) return leave(Reason::extension_header, Reason::egress_extension_header);
         const u32 word = number(frame_, at + 2, 2);
         // RFC 6946: without an offset and without more to follow, it is whole.
         out_.fragmented = (word & 0xfff9) != 0;
@@ -133,9 +134,11 @@ Reader::Stop Reader::transport()
     const std::size_t header = later ? 0 : protocol == tcp ? 20 : 8;
     // A header that is longer than usual is held against the length before what is behind it is looked at.
     const std::size_t usual = out_.ip_at + (out_.version == 4 ? 20U : 40U);
-    if (out_.l4_at > usual && out_.end < out_.l4_at + header) return bad_header();
+    // Behind extension headers that is done once it is known to be of interest.
     const bool ours = protocol == tcp || protocol == udp;
     const bool control = protocol == (out_.version == 4 ? icmp : icmp6);
+    const bool judged = out_.version == 4 || later || ours || control;
+    if (judged && out_.l4_at > usual && out_.end < out_.l4_at + header) return bad_header();
     if (!later && !ours && !control) return leave(Reason::other_protocol, Reason::egress_other_protocol);
     if (!later && ours && !rules_.protocols.contains({out_.version, protocol}))
         return leave(Reason::no_listener, Reason::egress_no_flow);
