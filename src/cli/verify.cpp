@@ -27,9 +27,15 @@ Result<bpf::Program> broken_program(const std::string& kind, const datapath::Map
     } else if (kind == "null") {
         b.note("use a map's value without asking whether it is there");
         b.release_context();
-        auto key = b.local<u32>("key");
-        key() = 0;
-        b.call(Helper::map_lookup_elem, {maps.targets, key});
+        const auto look_up = [&]<class A>(const datapath::FamilyMaps<A>& family) {
+            auto key = b.stack<model::FlowKey<A>>("key");
+            key.fill(0);
+            b.call(Helper::map_lookup_elem, {family.flows, key});
+        };
+        if (maps.v4)
+            look_up(*maps.v4);
+        else
+            look_up(*maps.v6);
         b.emit(load(Width::w32, r0, r0, 0));
     } else if (kind == "value") {
         b.note("read behind the end of a map's value");

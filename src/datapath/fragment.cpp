@@ -29,7 +29,12 @@ StackView<typename F::FragmentKey> fragment_key(Dsl& b, const Frame<F>& frame,
     copy_address(key(&Key::saddr), frame.key(&F::Key::saddr));
     copy_address(key(&Key::daddr), frame.key(&F::Key::daddr));
     store_id(b, key, frame, ip);
-    key(&Key::protocol) = frame.key(&F::Key::protocol);
+    // RFC 791 tells datagrams apart by the protocol, too; RFC 8200, 4.5, does not: extension headers may
+    // follow.
+    if constexpr (F::header_sum)
+        key(&Key::protocol) = frame.key(&F::Key::protocol);
+    else
+        key(&Key::protocol) = u8{0};
     key(&Key::zero8) = u8{0};
     key(&Key::zero16) = u16{0};
     return key;

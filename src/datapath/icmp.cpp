@@ -17,6 +17,14 @@ struct QuotedL4 {
     be16 udp_checksum{};
 };
 
+/// A TCP header as far as its checksum.
+struct QuotedTcp {
+    QuotedL4 start{};
+    be16 acknowledgment_high{}, acknowledgment_low{}, offset_flags{}, window{};
+    be16 checksum{};
+};
+static_assert(sizeof(QuotedTcp) == 18);
+
 template <class F> struct Quote {
     View<Icmp> icmp;
     View<typename F::Header> ip;
@@ -136,13 +144,13 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     b.jump_if(quote.ip(F::protocol) == wire::protocol_udp, udp);
     {
         auto used = l4.distance_from(parser.packet, "used");
-        used += u64{sizeof(Icmp) + sizeof(Header) + sizeof(wire::Tcp)};
+        used += u64{sizeof(Icmp) + sizeof(Header) + sizeof(QuotedTcp)};
         auto total = ip_length(b, ip);
         b.jump_if(used > total.value(), summed);
     }
     {
-        auto [again, header, tcp] = l4.claim<Icmp, Header, wire::Tcp>(summed);
-        change_quoted_sum(b, tcp(&wire::Tcp::checksum), flow, sum, summed);
+        auto [again, header, tcp] = l4.claim<Icmp, Header, QuotedTcp>(summed);
+        change_quoted_sum(b, tcp(&QuotedTcp::checksum), flow, sum, summed);
     }
     b.bind(udp);
     b.jump_if(quote.l4(&QuotedL4::udp_checksum) == be16{}, summed);

@@ -63,7 +63,6 @@ void read_fragment(const Parser& parser, const Frame<V6>& frame, const View<Ipv6
     b.jump_unless(header(&Ipv6Fragment::offset).has(wire::ipv6_fragment_offset), done);
     copy_address(frame.key(&FlowKey6::saddr), ip(&Ipv6::saddr));
     copy_address(frame.key(&FlowKey6::daddr), ip(&Ipv6::daddr));
-    frame.key(&FlowKey6::protocol) = header(&Ipv6Fragment::next_header);
     b.jump(later);
 }
 

@@ -62,7 +62,7 @@ bpf::View<wire::Ipv4> parse_ethernet(const Parser& parser, std::optional<bpf::La
                                      std::optional<bpf::Label> v6);
 
 /// Where to go by L4 protocol, and with what has no L4 header. At `later_fragment` `frame.key` holds the
-/// addresses and the protocol.
+/// addresses and, of IPv4, the protocol.
 struct Transports {
     bpf::Label tcp, udp, icmp, later_fragment;
 };

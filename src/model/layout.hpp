@@ -100,7 +100,7 @@ static_assert(sizeof(FlowOpened4) == 24 && sizeof(FlowOpened6) == 48); // told a
 template <class A> struct FragmentKey {
     A saddr{}, daddr{}; ///< as on the wire
     u32 id = 0;         ///< the header's identification, as loaded
-    u8 protocol = 0;
+    u8 protocol = 0;    ///< IPv6: 0, it is not part of what tells datagrams apart
     u8 zero8 = 0;
     u16 zero16 = 0;
 };

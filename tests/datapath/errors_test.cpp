@@ -52,7 +52,9 @@ TEST_CASE("errors reach the side that sent what they quote, whole or cut anywher
         for (const std::size_t size : {0UL, 19UL, header, header + 7, header + 8, header + 12, header + 18,
                                        header + 20, header + 33, 2000UL}) {
             INFO(shape.name << ", " << size << " bytes quoted");
-            const bool enough = size >= header + 8;
+            // What is quoted with options or extension headers is left alone.
+            const bool plain = header == (shape.six ? 40U : 20U);
+            const bool enough = plain && size >= header + 8;
             const Bytes in = judge.in(error(shape, shape_vip(shape), quote(reply, size), too_big, code));
             CHECK(judge.last() == (enough ? Reason::icmp_forwarded : Reason::icmp_other));
             if (enough)

@@ -159,34 +159,19 @@ bool is_translated_error(u8 version, u8 type)
     return type >= 1 && type <= 4;
 }
 
-// Past IPv4 options or IPv6 extension headers of a quoted packet that ends at `end`; false where it has no
-// L4.
+// Quoted packets with IPv4 options or IPv6 extension headers are not followed; false where there is no L4.
 bool find_quoted_l4(const Bytes& frame, u8 version, std::size_t end, Quoted& quoted, u8& protocol)
 {
     const std::size_t at = quoted.ip_at;
     if (version == 4) {
-        if (end < at + 20 || frame[at] >> 4 != 4 || (frame[at] & 15) < 5) return false;
-        quoted.l4_at = at + (frame[at] & 15U) * std::size_t{4};
+        quoted.l4_at = at + 20;
+        if (end < quoted.l4_at || frame[at] != 0x45) return false;
         protocol = frame[at + 9];
         return (number(frame, at + 6, 2) & 0x1fff) == 0;
     }
-    if (end < at + 40 || frame[at] >> 4 != 6) return false;
     quoted.l4_at = at + 40;
+    if (end < quoted.l4_at || frame[at] >> 4 != 6) return false;
     protocol = frame[at + 6];
-    for (std::size_t count = 0; protocol != tcp && protocol != udp; ++count) {
-        const std::size_t here = quoted.l4_at;
-        if (count == extensions_max || end < here + 8) return false;
-        const u8 type = protocol;
-        protocol = frame[here];
-        if (type == fragment) {
-            if ((number(frame, here + 2, 2) & 0xfff8) != 0) return false;
-            quoted.l4_at += 8;
-        } else if (type == hop_by_hop || type == destination || (type == routing && frame[here + 3] == 0)) {
-            quoted.l4_at += (frame[here + 1] + std::size_t{1}) * 8;
-        } else {
-            return false;
-        }
-    }
     return true;
 }
 

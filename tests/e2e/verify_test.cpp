@@ -61,7 +61,7 @@ TEST_CASE("a rejected program is explained under the very line that made the ins
     };
     for (const auto& row :
          {Row{"packet", "read the packet without a claim", "r2 is a packet pointer"},
-          Row{"null", "use a map's value without asking", "r0 is a value of map 'targets'"},
+          Row{"null", "use a map's value without asking", "r0 is a value of map 'flows4'"},
           Row{"value", "read behind the end of a map's value", "r0 is a value of map 'targets'"}}) {
         const Output output = verify({"--broken", row.kind});
         INFO(output.text);
