@@ -63,7 +63,7 @@ std::string pseudo_name(const Insn& insn)
     return hex(insn);
 }
 
-std::string placeholder(std::string_view what, const Insn& insn, const InsnNames& names)
+std::string named_part(std::string_view what, const Insn& insn, const InsnNames& names)
 {
     const bool immediate = what == "imm" || what == "hex" || what == "far";
     if (immediate && !names.imm.empty()) return names.imm;
@@ -94,7 +94,7 @@ std::string insn_text(const Insn& insn, const InsnNames& names)
     for (auto open = pattern.find('{'); open != pattern.npos; open = pattern.find('{')) {
         const auto close = pattern.find('}', open);
         text += pattern.substr(0, open);
-        text += placeholder(pattern.substr(open + 1, close - open - 1), insn, names);
+        text += named_part(pattern.substr(open + 1, close - open - 1), insn, names);
         pattern.remove_prefix(close + 1);
     }
     return text.append(pattern);

@@ -1,6 +1,6 @@
 #include "datapath/addresses.hpp"
 
-#include <cstring>
+#include <algorithm>
 
 namespace lb::datapath {
 
@@ -29,13 +29,6 @@ template <class W> void jump_unless_prefix(Dsl& b, const Field<W>& field, W want
 
 } // namespace
 
-tunnel::Address6 halves(const IpAddress& address)
-{
-    tunnel::Address6 out;
-    std::memcpy(&out, address.v6().data(), sizeof out);
-    return out;
-}
-
 void jump_if_vip(Dsl& b, const model::Backend& backend, const Field<be32>& address, Label found)
 {
     for (const auto& vip : backend.vips)
@@ -48,8 +41,8 @@ void jump_if_vip(Dsl& b, const model::Backend& backend, const Field<be64>& high,
     for (const auto& vip : backend.vips) {
         if (vip.is_v4()) continue;
         const Label other = b.label("another VIP");
-        b.jump_if(low != halves(vip).low, other); // the half that VIPs differ in
-        b.jump_if(high == halves(vip).high, found);
+        b.jump_if(low != vip.address6().low, other); // the half that VIPs differ in
+        b.jump_if(high == vip.address6().high, found);
         b.bind(other);
     }
 }
@@ -73,8 +66,8 @@ void jump_if_sender(Dsl& b, const model::Backend& backend, const Field<be64>& hi
         if (sender.address.is_v4()) continue;
         const Label other = b.label("another sender");
         const u32 length = sender.length;
-        jump_unless_prefix(b, high, halves(sender.address).high, std::min(length, half), other);
-        jump_unless_prefix(b, low, halves(sender.address).low, length > half ? length - half : 0, other);
+        jump_unless_prefix(b, high, sender.address.address6().high, std::min(length, half), other);
+        jump_unless_prefix(b, low, sender.address.address6().low, length > half ? length - half : 0, other);
         b.jump(found);
         b.bind(other);
     }

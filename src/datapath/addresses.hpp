@@ -19,7 +19,4 @@ void jump_if_sender(bpf::Dsl& b, const model::Backend& backend, const bpf::Field
 void jump_if_sender(bpf::Dsl& b, const model::Backend& backend, const bpf::Field<be64>& high,
                     const bpf::Field<be64>& low, bpf::Label found);
 
-/// The halves of an IPv6 address.
-tunnel::Address6 halves(const IpAddress& address);
-
 } // namespace lb::datapath

@@ -20,8 +20,6 @@ using wire::Udp;
 
 namespace {
 
-constexpr u32 own_max = 4096;
-
 bool has_vip(const model::Backend& backend, bool v6)
 {
     return std::ranges::any_of(backend.vips, [&](const IpAddress& each) { return each.is_v6() == v6; });
@@ -35,7 +33,7 @@ struct Decap {
     XdpPacket& packet;
     const StackVar<u64>& context;
     const StackVar<u64>& length; ///< of the outer packet, from its IP header on, by that header
-    const StackView<Address6>& key6;
+    const StackView<wire::Address6>& key6;
     const StackVar<be32>& key4;
     bool frags;
     Label truncated;
@@ -175,7 +173,7 @@ template <class Outer> void take_inner6(const Decap& d, const View<Outer>& outer
     b.jump(d.ways.to(Reason::decap_not_vip));
     b.bind(vip);
     decapsulate_ecn(d, outer, inner);
-    strip(d, outer.base(), outer_bytes, ethertype_ipv6);
+    strip(d, outer.base(), outer_bytes, wire::ethertype_ipv6);
 }
 
 // Goes to the inner packet by the protocol number of what carries it.
@@ -231,8 +229,8 @@ void check_outer(const Decap& d, const View<Ipv6>& ip)
 {
     Dsl& b = d.b;
     b.note("for this host, from a balancer");
-    d.key6(&Address6::high) = ip(&Ipv6::daddr_high);
-    d.key6(&Address6::low) = ip(&Ipv6::daddr_low);
+    d.key6(&wire::Address6::high) = ip(&Ipv6::daddr_high);
+    d.key6(&wire::Address6::low) = ip(&Ipv6::daddr_low);
     b.lookup_brief(d.maps.own6, d.key6, d.ways.to(Reason::decap_other_address)).release();
     if (d.backend.senders.empty()) return;
     const Label known = b.label("known sender");
@@ -338,9 +336,9 @@ void take_outer6(const Decap& d)
     const auto eth_ip = d.packet.claim<Ethernet, Ipv6>(d.truncated);
     const auto& ip = std::get<1>(eth_ip);
     // Hop-by-hop options, routing, fragment, destination options: a tunnel endpoint of ours sends none.
-    for (const u8 extension : {ipv6_hop_by_hop, ipv6_routing, ipv6_destination})
+    for (const u8 extension : {wire::ipv6_hop_by_hop, wire::ipv6_routing, wire::ipv6_destination})
         b.jump_if(ip(&Ipv6::next_header) == extension, d.ways.to(Reason::decap_extension_header));
-    b.jump_if(ip(&Ipv6::next_header) == ipv6_fragment, d.ways.to(Reason::decap_fragment));
+    b.jump_if(ip(&Ipv6::next_header) == wire::ipv6_fragment, d.ways.to(Reason::decap_fragment));
     leave_unless_tunnel(d, ip(&Ipv6::next_header));
     {
         auto version = b.let<u32>("version", ip(&Ipv6::version_class));
@@ -360,8 +358,8 @@ void take_outer6(const Decap& d)
 } // namespace
 
 BackendMaps::BackendMaps()
-    : own4("own4", MapType::hash, own_max),
-      own6("own6", MapType::hash, own_max),
+    : own4("own4", MapType::hash, own_addresses_max),
+      own6("own6", MapType::hash, own_addresses_max),
       exits("exits", MapType::percpu_array, model::reasons_count)
 {}
 
@@ -373,7 +371,7 @@ std::expected<bpf::Program, bpf::Error> make_decap(const model::Backend& backend
     {
         const auto context = b.local<u64>("context");
         const auto length = b.local<u64>("length");
-        const auto key6 = b.stack<Address6>("own address");
+        const auto key6 = b.stack<wire::Address6>("own address");
         const auto key4 = b.local<be32>("own address");
         b.note("the context, for the helpers");
         context().store(r1);
@@ -392,7 +390,7 @@ std::expected<bpf::Program, bpf::Error> make_decap(const model::Backend& backend
         const Label outer4 = b.label("outer IPv4");
         const auto [eth] = packet.claim<Ethernet>(d.truncated);
         b.jump_if(eth(&Ethernet::type) == wire::ethertype_ipv4, outer4);
-        b.jump_if(eth(&Ethernet::type) != ethertype_ipv6, ways.to(Reason::decap_not_ip));
+        b.jump_if(eth(&Ethernet::type) != wire::ethertype_ipv6, ways.to(Reason::decap_not_ip));
         take_outer6(d);
         b.bind(outer4);
         take_outer4(d);

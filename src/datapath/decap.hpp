@@ -6,6 +6,7 @@
 #include <expected>
 #include <vector>
 
+#include "datapath/maps.hpp"
 #include "datapath/tunnel.hpp"
 #include "lb/asm/error.hpp"
 #include "lb/asm/map.hpp"
@@ -17,9 +18,9 @@ namespace lb::datapath {
 
 struct BackendMaps {
     BackendMaps();
-    bpf::Map<be32, u32> own4;             ///< the host's addresses, kept current; the value is not used
-    bpf::Map<tunnel::Address6, u32> own6; ///< the same of IPv6
-    bpf::Map<u32, u64> exits;             ///< by reason, per CPU
+    bpf::Map<be32, u32> own4;           ///< the host's addresses, kept current; the value is not used
+    bpf::Map<wire::Address6, u32> own6; ///< the same of IPv6
+    bpf::Map<u32, u64> exits;           ///< by reason, per CPU
 
     std::vector<const bpf::MapSpec*> all() const { return {&own4, &own6, &exits}; }
 };

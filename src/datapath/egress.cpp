@@ -1,11 +1,10 @@
 // The program on the way out: replies of known connections get the address and port that the client knows.
 #include "datapath/checksum.hpp"
+#include "datapath/dispatch.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
-#include "datapath/listener.hpp"
-#include "datapath/parse.hpp"
 #include "datapath/ways.hpp"
 
 #include <algorithm>
@@ -155,27 +154,10 @@ template <class F> void take_family(const Egress& out, const View<typename F::He
     Dsl& b = out.b;
     const Builder::StackScope scope(b);
     const Frame<F> frame(b);
-    const auto to = [&](model::Protocol protocol, const char* name) {
-        return listens(out.plan, F::family, protocol) ? b.label(name)
-                                                      : out.parser.leave(Reason::egress_no_flow);
-    };
-    const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
-                                .udp = to(model::Protocol::udp, "udp"),
-                                .icmp = b.label("icmp"),
-                                .later_fragment = b.label("later fragment")};
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = out.packet.fork("l4", sizeof(typename F::Header));
-    parse_ip(out.parser, frame, ip, l4, transports);
-    if (listens(out.plan, F::family, model::Protocol::udp)) {
-        b.bind(transports.udp);
-        translate<F, wire::Udp>(out, ip, l4, frame);
-        out.packet.retake_end();
-    }
-    if (listens(out.plan, F::family, model::Protocol::tcp)) {
-        b.bind(transports.tcp);
-        translate<F, wire::Tcp>(out, ip, l4, frame);
-        out.packet.retake_end();
-    }
+    const auto transports = go_by_protocol(out.parser, out.plan, frame, ip, l4, Reason::egress_no_flow,
+                                           [&]<class L4>() { translate<F, L4>(out, ip, l4, frame); });
     b.bind(transports.icmp);
     translate_icmp_error(out.parser, out.maps, frame, ip, l4, model::Direction::reply,
                          out.ways.to(Reason::egress_icmp_forwarded),
@@ -187,34 +169,30 @@ template <class F> void take_family(const Egress& out, const View<typename F::He
     out.packet.retake_end();
 }
 
-void choose_family(const Egress& out)
+// Once the header is known to be IPv4's, packets from 127/8 have to be asked for before they leave.
+void take_guarded(const Egress& out, const View<Ipv4>& ip)
 {
     Dsl& b = out.b;
-    std::optional<Label> v4, v6;
-    if (out.plan.has(model::Family::ipv4)) v4 = b.label("IPv4");
-    if (out.plan.has(model::Family::ipv6)) v6 = b.label("IPv6");
-    const auto ip = parse_ethernet(out.parser, v4, v6);
-    if (v4) {
-        // Once the header is known to be IPv4's, packets from 127/8 have to be asked for before they leave.
-        GuardedWays guarded(b, out.ways, out.plan.loopback_targets);
-        Parser parser = out.parser;
-        parser.leave = [&](Reason reason) { return guarded.to(reason); };
-        const Label short_of_l4 = b.label("too short for L4");
-        parser.too_short = short_of_l4;
-        const Egress guarding{b, out.plan, out.maps, out.ways, parser, out.packet, out.checksum_offset};
-        b.bind(*v4);
-        take_family<V4>(guarding, ip);
-        b.bind(short_of_l4);
-        b.jump_if(out.packet.pulled(), guarded.to(Reason::egress_truncated));
-        b.jump(out.packet.too_short());
-        guarded.emit([&] { guard_loopback(out, ip); });
-    }
-    if (v6) {
-        b.bind(*v6);
-        b.note("claim IPv6");
-        const auto [ip6] = out.packet.claim<wire::Ipv6>(out.parser.too_short);
-        take_family<V6>(out, ip6);
-    }
+    GuardedWays guarded(b, out.ways, out.plan.loopback_targets);
+    Parser parser = out.parser;
+    parser.leave = [&](Reason reason) { return guarded.to(reason); };
+    const Label short_of_l4 = b.label("too short for L4");
+    parser.too_short = short_of_l4;
+    take_family<V4>({b, out.plan, out.maps, out.ways, parser, out.packet, out.checksum_offset}, ip);
+    b.bind(short_of_l4);
+    b.jump_if(out.packet.pulled(), guarded.to(Reason::egress_truncated));
+    b.jump(out.packet.too_short());
+    guarded.emit([&] { guard_loopback(out, ip); });
+}
+
+void choose_family(const Egress& out)
+{
+    go_by_family(out.parser, out.plan, [&]<class F>(const View<typename F::Header>& ip) {
+        if constexpr (std::is_same_v<F, V4>)
+            take_guarded(out, ip);
+        else
+            take_family<F>(out, ip);
+    });
 }
 
 } // namespace

@@ -1,11 +1,10 @@
 // The program on the way in, in the order in which a packet meets it.
 #include "datapath/checksum.hpp"
+#include "datapath/dispatch.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
-#include "datapath/listener.hpp"
-#include "datapath/parse.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/ways.hpp"
 
@@ -137,26 +136,10 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     const Builder::StackScope scope(b);
     const Frame<F> frame(b);
     const NewFlowFrame<F> fresh(b);
-    const auto to = [&](model::Protocol protocol, const char* name) {
-        return listens(in.plan, F::family, protocol) ? b.label(name) : in.ways.to(Reason::no_listener);
-    };
-    const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
-                                .udp = to(model::Protocol::udp, "udp"),
-                                .icmp = b.label("icmp"),
-                                .later_fragment = b.label("later fragment")};
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
-    parse_ip(in.parser, frame, ip, l4, transports);
-    if (listens(in.plan, F::family, model::Protocol::udp)) {
-        b.bind(transports.udp);
-        translate<F, wire::Udp>(in, ip, l4, frame, fresh);
-        in.packet.retake_end();
-    }
-    if (listens(in.plan, F::family, model::Protocol::tcp)) {
-        b.bind(transports.tcp);
-        translate<F, wire::Tcp>(in, ip, l4, frame, fresh);
-        in.packet.retake_end();
-    }
+    const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::no_listener,
+                                           [&]<class L4>() { translate<F, L4>(in, ip, l4, frame, fresh); });
     b.bind(transports.icmp);
     translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
                          in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply));
@@ -167,22 +150,11 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
 
 void choose_family(const Ingress& in)
 {
-    Dsl& b = in.b;
-    std::optional<Label> v4, v6;
-    if (in.plan.has(model::Family::ipv4)) v4 = b.label("IPv4");
-    if (in.plan.has(model::Family::ipv6)) v6 = b.label("IPv6");
-    const auto ip = parse_ethernet(in.parser, v4, v6);
-    if (v4) {
-        b.bind(*v4);
-        guard_loopback(in, ip); // first, because the kernel would take options and fragments, too
-        take_family<V4>(in, ip);
-    }
-    if (v6) {
-        b.bind(*v6);
-        b.note("claim IPv6");
-        const auto [ip6] = in.packet.claim<wire::Ipv6>(in.parser.too_short);
-        take_family<V6>(in, ip6);
-    }
+    go_by_family(in.parser, in.plan, [&]<class F>(const View<typename F::Header>& ip) {
+        // First, because the kernel would take options and fragments, too.
+        if constexpr (std::is_same_v<F, V4>) guard_loopback(in, ip);
+        take_family<F>(in, ip);
+    });
 }
 
 } // namespace

@@ -160,7 +160,7 @@ void take_ipv6(const Clamp& c, u16 limit)
     jump_if_vip(b, c.backend, ip(&Ipv6::saddr_high), ip(&Ipv6::saddr_low), vip);
     b.jump(c.ways.to(Reason::mss_not_vip));
     b.bind(vip);
-    for (const u8 extension : {ipv6_hop_by_hop, ipv6_routing, ipv6_destination})
+    for (const u8 extension : {wire::ipv6_hop_by_hop, wire::ipv6_routing, wire::ipv6_destination})
         b.jump_if(ip(&Ipv6::next_header) == extension, c.ways.to(Reason::mss_ip_options));
     b.jump_if(ip(&Ipv6::next_header) != wire::protocol_tcp, c.ways.to(Reason::mss_not_syn));
     const auto tcp = c.packet.claim_at<Tcp>(sizeof(Ethernet) + sizeof(Ipv6), truncated);
@@ -189,7 +189,7 @@ std::expected<bpf::Program, bpf::Error> make_mss_clamp(const model::Backend& bac
         const Label four = has(false) ? b.label("IPv4") : ways.to(Reason::mss_not_vip);
         const auto [eth] = packet.claim<Ethernet>(ways.to(Reason::mss_truncated));
         b.jump_if(eth(&Ethernet::type) == wire::ethertype_ipv4, four);
-        b.jump_if(eth(&Ethernet::type) != ethertype_ipv6, ways.to(Reason::mss_not_vip));
+        b.jump_if(eth(&Ethernet::type) != wire::ethertype_ipv6, ways.to(Reason::mss_not_vip));
         if (has(true))
             take_ipv6(c, limits.ipv6);
         else

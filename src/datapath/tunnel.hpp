@@ -6,12 +6,6 @@
 
 namespace lb::datapath::tunnel {
 
-/// An IPv6 address in words that registers hold.
-struct Address6 {
-    be64 high{}, low{};
-};
-static_assert(sizeof(Address6) == 16);
-
 /// RFC 8200, with the traffic class where its bits lie.
 struct Ipv6 {
     u8 version_class = 0; ///< version, upper half of the traffic class
@@ -46,9 +40,6 @@ struct FirstByte {
 
 inline constexpr u8 protocol_ipip = 4, protocol_ipv6 = 41;                   ///< RFC 2003, RFC 2473
 inline constexpr u8 ecn_not_ect = 0, ecn_ect1 = 1, ecn_ect0 = 2, ecn_ce = 3; ///< RFC 3168
-/// Extension headers of IPv6 (RFC 8200, 4.1).
-inline constexpr u8 ipv6_hop_by_hop = 0, ipv6_routing = 43, ipv6_fragment = 44, ipv6_destination = 60;
-inline constexpr be16 ethertype_ipv6{0x86dd};
 /// Options of TCP (RFC 9293, 3.1).
 inline constexpr u8 tcp_option_end = 0, tcp_option_nop = 1, tcp_option_mss = 2, tcp_option_mss_bytes = 4;
 

@@ -20,6 +20,7 @@
 #include "runtime/balancer.hpp"
 #include "runtime/host_settings.hpp"
 #include "runtime/instance.hpp"
+#include "runtime/own_addresses.hpp"
 #include "runtime/record_file.hpp"
 
 namespace lb::runtime {
@@ -147,20 +148,6 @@ Result<std::map<std::string, std::string>> settings_of(const model::Backend& bac
 
 // ---- a running backend ----
 
-template <class A> Result<void> set_keys(const kernel::Map& map, const std::vector<A>& wanted)
-{
-    const auto present = kernel::read_all<A, u32>(map);
-    if (!present) return std::unexpected(present.error());
-    for (const A& address : wanted)
-        if (auto done = map.update(address, u32{1}); !done) return done;
-    for (const auto& entry : *present) {
-        const auto same = [&](const A& each) { return __builtin_memcmp(&each, &entry.key, sizeof(A)) == 0; };
-        if (std::ranges::none_of(wanted, same))
-            if (auto done = map.remove(entry.key); !done) return std::unexpected(done.error());
-    }
-    return {};
-}
-
 /// The maps and programs of one backend, and what goes on while it runs.
 class Running {
 public:
@@ -243,20 +230,7 @@ Result<void> Running::follow_addresses()
     if (auto events = monitor_.read(); !events) return std::unexpected(events.error());
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
-    std::vector<be32> v4;
-    std::vector<datapath::tunnel::Address6> v6;
-    for (const auto& each : *own) {
-        if (each.address.is_loopback()) continue;
-        if (each.address.is_v4()) {
-            v4.push_back(each.address.v4());
-            continue;
-        }
-        datapath::tunnel::Address6 key;
-        __builtin_memcpy(&key, each.address.v6().data(), sizeof key);
-        v6.push_back(key);
-    }
-    if (auto done = set_keys(maps_.at("own4"), v4); !done) return done;
-    return set_keys(maps_.at("own6"), v6);
+    return write_own_addresses(&maps_.at("own4"), &maps_.at("own6"), *own, false);
 }
 
 Result<void> Running::log_exits() const

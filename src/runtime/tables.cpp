@@ -6,6 +6,7 @@
 
 #include "kernel/map_batch.hpp"
 #include "model/maglev.hpp"
+#include "runtime/own_addresses.hpp"
 
 namespace lb::runtime {
 
@@ -118,40 +119,11 @@ Result<void> Tables::fill_slots(const model::Plan& plan) const
     return {};
 }
 
-namespace {
-
-// Makes the map's keys these.
-template <class A> Result<void> set_keys(const kernel::Map& map, const std::vector<A>& wanted)
-{
-    const auto present = kernel::read_all<A, u32>(map);
-    if (!present) return std::unexpected(present.error());
-    for (const A& address : wanted)
-        if (auto done = map.update(address, u32{1}); !done) return done;
-    for (const auto& entry : *present)
-        if (std::ranges::find(wanted, entry.key) == wanted.end())
-            if (auto done = map.remove(entry.key); !done) return std::unexpected(done.error());
-    return {};
-}
-
-} // namespace
-
 Result<void> Tables::set_own_addresses(std::span<const kernel::HostAddress> addresses,
                                        bool with_loopback) const
 {
-    std::vector<be32> v4;
-    std::vector<model::Address6> v6;
-    for (const auto& each : addresses) {
-        if (each.address.is_loopback() && !with_loopback) continue;
-        if (each.address.is_v6())
-            v6.push_back(each.address.address6());
-        else
-            v4.push_back(each.address.v4());
-    }
-    if (maps_.contains("own4"))
-        if (auto done = set_keys(maps_.at("own4"), v4); !done) return done;
-    if (maps_.contains("own6"))
-        if (auto done = set_keys(maps_.at("own6"), v6); !done) return done;
-    return {};
+    const auto map = [&](const char* name) { return has(name) ? &maps_.at(name) : nullptr; };
+    return write_own_addresses(map("own4"), map("own6"), addresses, with_loopback);
 }
 
 Result<void> Tables::pin(const kernel::PinFolder& pins) const

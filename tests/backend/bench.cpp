@@ -1,6 +1,5 @@
 #include "bench.hpp"
 
-#include "datapath/addresses.hpp"
 #include "kernel/verifier_log.hpp"
 #include "need.hpp"
 
@@ -47,7 +46,7 @@ BackendBench::BackendBench(const model::Backend& backend, bool frags, model::Mss
     own6_ = must(kernel::Map::create(maps.own6));
     exits_ = must(kernel::Map::create(maps.exits));
     REQUIRE(own4_.update(IpAddress::parse("10.0.0.2")->v4(), u32{1}));
-    REQUIRE(own6_.update(datapath::halves(*IpAddress::parse("2001:db8:1::2")), u32{1}));
+    REQUIRE(own6_.update(IpAddress::parse("2001:db8:1::2")->address6(), u32{1}));
     const kernel::Resolver resolver{
         .maps = {{"own4", own4_.fd()}, {"own6", own6_.fd()}, {"exits", exits_.fd()}}, .values = {}};
     const KernelFeatures features{.xdp_frags = frags};
