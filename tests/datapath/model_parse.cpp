@@ -95,7 +95,7 @@ Reader::Stop Reader::extension(u8& next, bool& later)
         // RFC 6946: without an offset and without more to follow, it is whole.
         out_.fragmented = (word & 0xfff9) != 0;
         later = (word & 0xfff8) != 0;
-        out_.fragment = {out_.tuple.saddr, out_.tuple.daddr, number(frame_, at + 4, 4), next};
+        out_.fragment = {out_.tuple.saddr, out_.tuple.daddr, number(frame_, at + 4, 4), 0};
         out_.l4_at += 8;
         return std::nullopt;
     }
