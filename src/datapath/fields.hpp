@@ -41,6 +41,12 @@ inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<
     member("zero32", &lb::model::TargetRow::zero32));
 
 template <>
+inline constexpr auto lb::bpf::fields<lb::model::ProxyRow> = lb::bpf::describe<lb::model::ProxyRow>(
+    "proxy", member("group", &lb::model::ProxyRow::group),
+    member("algorithm", &lb::model::ProxyRow::algorithm), member("mode", &lb::model::ProxyRow::mode),
+    member("zero16", &lb::model::ProxyRow::zero16));
+
+template <>
 inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =
     lb::bpf::describe<lb::model::GroupRow>("group", member("word", &lb::model::GroupRow::word));
 

@@ -38,7 +38,8 @@ template <class F> struct NewFlowFrame {
           group(b.local<u32>("group")),
           hash(b.local<u64>("hash")),
           inserted(b.local<u64>("inserted")),
-          result(b.local<i32>("result"))
+          result(b.local<i32>("result")),
+          proxy(b.local<u32>("proxy"))
     {}
     bpf::StackView<typename F::Key> reply_key;
     bpf::StackView<typename F::Flow> forward;
@@ -48,6 +49,7 @@ template <class F> struct NewFlowFrame {
     bpf::StackVar<u64> hash;
     bpf::StackVar<u64> inserted; ///< whether the reply entry is this packet's own
     bpf::StackVar<i32> result;   ///< of the forward entry's insertion
+    bpf::StackVar<u32> proxy;    ///< written where `maps.proxies` is there
 };
 
 } // namespace lb::datapath

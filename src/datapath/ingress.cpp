@@ -74,6 +74,7 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     const Label matched = b.label("matched");
     match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
+    if (in.maps.proxies) read_proxy(b, in.maps, fresh, in.ways);
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
     hash_flow(b, frame, fresh);
     auto row = pick_target(b, in.maps, frame, fresh, in.ways);

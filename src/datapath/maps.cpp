@@ -51,6 +51,7 @@ Maps::Maps(const model::Plan& plan)
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
 {
+    if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -73,6 +74,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
           static_cast<const bpf::MapSpec*>(&slots), static_cast<const bpf::MapSpec*>(&counters),
           static_cast<const bpf::MapSpec*>(&exits)})
         maps.push_back(each);
+    if (proxies) maps.push_back(&*proxies);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

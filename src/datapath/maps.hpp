@@ -28,7 +28,10 @@ struct Maps {
 
     std::optional<FamilyMaps<be32>> v4;
     std::optional<FamilyMaps<model::Address6>> v6;
-    bpf::Map<u32, model::TargetRow> targets;       ///< by target id
+    bpf::Map<u32, model::TargetRow> targets; ///< by target id
+    /// By proxy id, where some proxy asks for more than Maglev and NAT. Rows and not constants in the leaves
+    /// of the listeners' tree: these would make the verifier follow each leaf to the program's end.
+    std::optional<bpf::Map<u32, model::ProxyRow>> proxies;
     bpf::Map<u32, model::GroupRow> groups;         ///< by group id: where its slot table lies
     bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU

@@ -9,6 +9,15 @@ using model::FlowKey4;
 using model::FlowKey6;
 using model::Reason;
 
+template <class F> void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways)
+{
+    b.note("the proxy's row");
+    auto row = b.lookup_brief(*maps.proxies, fresh.proxy, ways.to(Reason::internal));
+    fresh.group() = row(&model::ProxyRow::group);
+}
+template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, Ways&);
+template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, Ways&);
+
 template <class F>
 void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {

@@ -8,6 +8,9 @@
 
 namespace lb::datapath {
 
+/// Emits the lookup of the listener's proxy, whose default group goes into `fresh.group`.
+template <class F> void read_proxy(bpf::Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways);
+
 /// Emits the longest-prefix match of the key's source over the proxy's routes; a hit replaces the group.
 template <class F>
 void route_by_source(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh);

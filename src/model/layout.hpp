@@ -63,6 +63,16 @@ struct TargetRow {
 };
 static_assert(sizeof(TargetRow) == 32);
 
+/// What a connection's first packet has to know of its proxy. By proxy id; there only where some proxy asks
+/// for more than Maglev and NAT.
+struct ProxyRow {
+    u32 group = 0;    ///< the default group's id
+    u8 algorithm = 0; ///< model::Algorithm
+    u8 mode = 0;      ///< model::ForwardingMode
+    u16 zero16 = 0;
+};
+static_assert(sizeof(ProxyRow) == 8);
+
 /// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
 struct GroupRow {
     u64 word =

@@ -222,6 +222,13 @@ TargetRow target_row(const PlanTarget& target)
     return row;
 }
 
+ProxyRow proxy_row(const PlanProxy& proxy)
+{
+    return {.group = proxy.default_group,
+            .algorithm = static_cast<u8>(proxy.algorithm),
+            .mode = static_cast<u8>(proxy.mode)};
+}
+
 bool Plan::has(Family family) const
 {
     return std::ranges::find(listeners, family, &PlanListener::family) != listeners.end();
@@ -235,6 +242,14 @@ bool Plan::has(Algorithm algorithm) const
 bool Plan::has(ForwardingMode mode) const
 {
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
+}
+
+bool Plan::has_features() const
+{
+    return std::ranges::any_of(proxies, [](const PlanProxy& proxy) {
+        return proxy.algorithm != Algorithm::maglev || proxy.mode != ForwardingMode::nat ||
+               proxy.persistence || proxy.has_prefixes || proxy.per_source.any() || proxy.per_target.any();
+    });
 }
 
 Result<Plan> resolve(const Config& config, const Ids& previous) { return Planner(config, previous).make(); }

@@ -83,6 +83,7 @@ struct PlanTarget {
 
 /// The target as the programs read it.
 TargetRow target_row(const PlanTarget& target);
+ProxyRow proxy_row(const PlanProxy& proxy);
 
 struct GroupMember {
     u32 target = 0; ///< target id
@@ -125,6 +126,7 @@ struct Plan {
     bool has(Family family) const;       ///< some listener is of it
     bool has(Algorithm algorithm) const; ///< some proxy picks by it
     bool has(ForwardingMode mode) const; ///< some proxy forwards by it
+    bool has_features() const;           ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together

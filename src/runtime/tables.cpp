@@ -83,6 +83,9 @@ Result<void> Tables::fill(const model::Plan& plan) const
 {
     for (const auto& target : plan.targets)
         if (auto done = maps_.at("targets").update(target.id, target_row(target)); !done) return done;
+    if (has("proxies"))
+        for (const auto& proxy : plan.proxies)
+            if (auto done = maps_.at("proxies").update(proxy.id, proxy_row(proxy)); !done) return done;
     for (const auto& route : plan.routes) {
         const u32 length = 32u + route.source.length;
         const auto& address = route.source.address;
