@@ -44,7 +44,7 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::ProxyRow> = lb::bpf::describe<lb::model::ProxyRow>(
     "proxy", member("group", &lb::model::ProxyRow::group),
     member("algorithm", &lb::model::ProxyRow::algorithm), member("mode", &lb::model::ProxyRow::mode),
-    member("zero16", &lb::model::ProxyRow::zero16));
+    member("zero16", &lb::model::ProxyRow::zero16), member("id", &lb::model::ProxyRow::id));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =
@@ -55,6 +55,31 @@ inline constexpr auto lb::bpf::fields<lb::model::RouteKey<A>> = lb::bpf::describ
     lb::model::name_of_family<A>("route_key4", "route_key6"),
     member("prefix_length", &lb::model::RouteKey<A>::prefix_length),
     member("proxy", &lb::model::RouteKey<A>::proxy), member("address", &lb::model::RouteKey<A>::address));
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::SourceKey<A>> = lb::bpf::describe<lb::model::SourceKey<A>>(
+    lb::model::name_of_family<A>("source_key4", "source_key6"),
+    member("address", &lb::model::SourceKey<A>::address), member("proxy", &lb::model::SourceKey<A>::proxy),
+    member("zero32", &lb::model::SourceKey<A>::zero32));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::Buckets> =
+    lb::bpf::describe<lb::model::Buckets>("buckets", member("connections", &lb::model::Buckets::connections),
+                                          member("packets", &lb::model::Buckets::packets));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::RateRow> =
+    lb::bpf::describe<lb::model::RateRow>("rate", member("interval", &lb::model::RateRow::interval),
+                                          member("tolerance", &lb::model::RateRow::tolerance));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::LimitsRow> = lb::bpf::describe<lb::model::LimitsRow>(
+    "limits", member("source_connections", &lb::model::LimitsRow::source_connections),
+    member("source_packets", &lb::model::LimitsRow::source_packets),
+    member("target_connections", &lb::model::LimitsRow::target_connections),
+    member("target_packets", &lb::model::LimitsRow::target_packets),
+    member("mask6", &lb::model::LimitsRow::mask6), member("mask4", &lb::model::LimitsRow::mask4),
+    member("zero32", &lb::model::LimitsRow::zero32));
 
 template <class A>
 inline constexpr auto

@@ -15,6 +15,8 @@ template <class F, class L4> struct Headers {
 template <class L4>
 inline constexpr u8 protocol_number = std::is_same_v<L4, wire::Tcp> ? wire::protocol_tcp : wire::protocol_udp;
 
+template <class L4> inline constexpr auto protocol_of = static_cast<model::Protocol>(protocol_number<L4>);
+
 template <class F> struct Frame {
     explicit Frame(bpf::Dsl& b)
         : key(b.stack<typename F::Key>("key")),

@@ -1,4 +1,5 @@
 // The program on the way in, in the order in which a packet meets it.
+#include "datapath/admission.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/dispatch.hpp"
 #include "datapath/flow.hpp"
@@ -6,11 +7,13 @@
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
 #include "datapath/pick.hpp"
+#include "datapath/rate_limit.hpp"
 #include "datapath/ways.hpp"
 
 namespace lb::datapath {
 
 using namespace bpf;
+using model::Limit;
 using model::Reason;
 using wire::Ipv4;
 
@@ -63,7 +66,8 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     in.ways.leave(Reason::forwarded);
 }
 
-// The first packet of a connection: listener, route, pick, both entries.
+// The first packet of a connection: listener, admission, route, pick, both entries. Where its target is full,
+// its source has spent a token all the same: it has tried.
 template <class F, class L4>
 void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
                       const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow, Label raced)
@@ -75,9 +79,14 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
     if (in.maps.proxies) read_proxy(b, in.maps, fresh, in.ways);
+    check_lists<F, L4>(b, in.plan, in.maps, frame, fresh, in.ways);
+    const Limiter<F, L4> limiter{b, in.plan, in.maps, frame, fresh, in.ways};
+    limiter.take({Limit::source_connections, Limit::source_packets});
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
     hash_flow(b, frame, fresh);
-    auto row = pick_target(b, in.maps, frame, fresh, in.ways);
+    pick_target(b, in.maps, frame, fresh, in.ways);
+    limiter.take({Limit::target_connections, Limit::target_packets});
+    auto row = read_target(b, in.maps, frame, in.ways);
     insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
 }
 
@@ -96,8 +105,8 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     make_key<F>(frame.key, headers);
 
     const auto flow = b.pointer<Flow>("flow");
-    const Label missing = b.label("no flow"), known = b.label("known"), apply = b.label("apply"),
-                opening = b.label("opening");
+    const Label missing = b.label("no flow"), known = b.label("known"), admitted = b.label("admitted"),
+                apply = b.label("apply"), opening = b.label("opening");
     auto bytes = [&] { return ip_length(b, headers.ip); };
     find_flow(b, in.maps, frame, flow, missing);
     b.if_(flow(&Flow::direction) == model::Direction::reply, [&] {
@@ -109,6 +118,8 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), opening);
     b.bind(known);
+    Limiter<F, L4>{b, in.plan, in.maps, frame, fresh, in.ways}.take_known(flow);
+    b.bind(admitted); // the first packet, too, where another CPU has made its entry meanwhile
     touch_flow(b, flow, headers.l4, bytes);
     b.bind(apply);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
@@ -126,7 +137,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     }
 
     b.bind(missing);
-    begin_connection(in, headers, frame, fresh, flow, known);
+    begin_connection(in, headers, frame, fresh, flow, admitted);
     b.jump(apply);
 }
 

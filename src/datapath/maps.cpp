@@ -26,6 +26,35 @@ u32 slots_capacity(const model::Plan& plan)
 
 namespace {
 
+bool has_limit(const model::Plan& plan, std::initializer_list<model::Limit> limits,
+               std::initializer_list<model::Family> families)
+{
+    for (const auto limit : limits)
+        for (const auto family : families)
+            for (const auto protocol : {model::Protocol::tcp, model::Protocol::udp})
+                if (plan.has(limit, family, protocol)) return true;
+    return false;
+}
+
+constexpr auto per_source = {model::Limit::source_connections, model::Limit::source_packets};
+constexpr auto per_target = {model::Limit::target_connections, model::Limit::target_packets};
+constexpr auto both_families = {model::Family::ipv4, model::Family::ipv6};
+
+// The lists' map where there are lists of the family, and the buckets' where sources of it have limits.
+template <class A>
+void add_admission(FamilyMaps<A>& maps, const model::Plan& plan, model::Family family,
+                   const std::string& suffix)
+{
+    const auto prefixes = std::ranges::count_if(
+        plan.prefixes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
+    if (prefixes > 0)
+        maps.prefixes.emplace("prefixes" + suffix, bpf::MapType::lpm_trie, static_cast<u32>(prefixes),
+                              bpf::map_no_prealloc);
+    if (has_limit(plan, per_source, {family}))
+        maps.source_buckets.emplace("sources" + suffix, bpf::MapType::lru_hash,
+                                    std::clamp(plan.max_connections, source_buckets_min, source_buckets_max));
+}
+
 template <class A>
 std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family family,
                                          const std::string& suffix)
@@ -33,11 +62,13 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
     if (!plan.has(family)) return std::nullopt;
     const auto routes = std::ranges::count_if(
         plan.routes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
-    return FamilyMaps<A>{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
-                         .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
-                                    std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
-                         .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
-                         .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
+    FamilyMaps<A> maps{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
+                       .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
+                                  std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
+                       .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
+                       .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
+    add_admission(maps, plan, family, suffix);
+    return maps;
 }
 
 } // namespace
@@ -52,6 +83,10 @@ Maps::Maps(const model::Plan& plan)
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
 {
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
+    const bool limits_targets = has_limit(plan, per_target, both_families);
+    if (limits_targets || has_limit(plan, per_source, both_families))
+        limits.emplace("limits", bpf::MapType::array, ids_end(plan.proxies));
+    if (limits_targets) target_buckets.emplace("target_buckets", bpf::MapType::array, ids_end(plan.targets));
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -66,6 +101,8 @@ std::vector<const bpf::MapSpec*> Maps::all() const
                                          static_cast<const bpf::MapSpec*>(&family.own_addresses),
                                          static_cast<const bpf::MapSpec*>(&family.fragments)})
             maps.push_back(each);
+        if (family.prefixes) maps.push_back(&*family.prefixes);
+        if (family.source_buckets) maps.push_back(&*family.source_buckets);
     };
     if (v4) add(*v4);
     if (v6) add(*v6);
@@ -75,6 +112,8 @@ std::vector<const bpf::MapSpec*> Maps::all() const
           static_cast<const bpf::MapSpec*>(&exits)})
         maps.push_back(each);
     if (proxies) maps.push_back(&*proxies);
+    if (limits) maps.push_back(&*limits);
+    if (target_buckets) maps.push_back(&*target_buckets);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

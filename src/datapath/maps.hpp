@@ -18,7 +18,11 @@ template <class A> struct FamilyMaps {
     /// evicted that still lives.
     bpf::Map<model::FlowKey<A>, model::Flow<A>> flows;
     bpf::Map<model::RouteKey<A>, u32> routes; ///< proxy and source prefix -> group id
-    bpf::Map<A, u32> own_addresses;           ///< the host's addresses, kept current; the value is not used
+    /// Proxy and source prefix -> whether its connections are let in.
+    std::optional<bpf::Map<model::RouteKey<A>, u32>> prefixes;
+    /// LRU: the bucket that has not been asked for the longest is most likely full.
+    std::optional<bpf::Map<model::SourceKey<A>, model::Buckets>> source_buckets;
+    bpf::Map<A, u32> own_addresses; ///< the host's addresses, kept current; the value is not used
     /// Datagrams whose first fragment has passed. LRU: they end without a word.
     bpf::Map<model::FragmentKey<A>, model::Fragment<A>> fragments;
 };
@@ -32,7 +36,9 @@ struct Maps {
     /// By proxy id, where some proxy asks for more than Maglev and NAT. Rows and not constants in the leaves
     /// of the listeners' tree: these would make the verifier follow each leaf to the program's end.
     std::optional<bpf::Map<u32, model::ProxyRow>> proxies;
-    bpf::Map<u32, model::GroupRow> groups;         ///< by group id: where its slot table lies
+    std::optional<bpf::Map<u32, model::LimitsRow>> limits;       ///< by proxy id
+    std::optional<bpf::Map<u32, model::Buckets>> target_buckets; ///< by target id
+    bpf::Map<u32, model::GroupRow> groups;                       ///< by group id: where its slot table lies
     bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
@@ -47,6 +53,8 @@ struct Maps {
 /// Room for a group's table twice, so that a new one can be written while the old one is in use.
 u32 slots_capacity(const model::Plan& plan);
 
+/// As many sources as connections, within these limits.
+inline constexpr u32 source_buckets_min = 16384, source_buckets_max = 1u << 20;
 inline constexpr u32 own_addresses_max = 4096;
 inline constexpr u32 fragments_max = 16384;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records

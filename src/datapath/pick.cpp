@@ -14,18 +14,26 @@ template <class F> void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<
     b.note("the proxy's row");
     auto row = b.lookup_brief(*maps.proxies, fresh.proxy, ways.to(Reason::internal));
     fresh.group() = row(&model::ProxyRow::group);
+    if (maps.limits) fresh.proxy() = row(&model::ProxyRow::id);
 }
 template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, Ways&);
 template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, Ways&);
 
+template <class F> void make_source_key(const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+{
+    using Route = typename F::Route;
+    fresh.route(&Route::prefix_length) = 32 + F::address_bits; // all bits of proxy id and address
+    copy_address(fresh.route(&Route::address), frame.key(&F::Key::saddr));
+}
+template void make_source_key(const Frame<V4>&, const NewFlowFrame<V4>&);
+template void make_source_key(const Frame<V6>&, const NewFlowFrame<V6>&);
+
 template <class F>
 void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
-    using Route = typename F::Route;
     b.note("source route: longest prefix of this proxy");
     const Label none = b.label("no source route");
-    fresh.route(&Route::prefix_length) = 32 + F::address_bits; // all bits of proxy id and address
-    copy_address(fresh.route(&Route::address), frame.key(&F::Key::saddr));
+    make_source_key(frame, fresh);
     auto route = b.lookup_brief(F::maps(maps).routes, fresh.route, none);
     fresh.group() = route.value();
     route.release();
@@ -106,8 +114,7 @@ void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
 }
 
 template <class F>
-View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame<F>& frame,
-                                   const NewFlowFrame<F>& fresh, Ways& ways)
+void pick_target(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways)
 {
     b.note("slot of the group's table");
     auto group = b.lookup_brief(maps.groups, fresh.group, ways.to(Reason::internal));
@@ -125,13 +132,17 @@ View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame<F>& fra
     auto target = b.lookup_brief(maps.slots, frame.index, ways.to(Reason::internal));
     frame.index() = target.value();
     target.release();
+}
+template void pick_target(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&, Ways&);
+template void pick_target(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&, Ways&);
+
+template <class F>
+View<model::TargetRow> read_target(Dsl& b, const Maps& maps, const Frame<F>& frame, Ways& ways)
+{
     b.note("the target's row");
     return b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
 }
-
-template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                                            Ways&);
-template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                                            Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4>&, Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6>&, Ways&);
 
 } // namespace lb::datapath

@@ -70,8 +70,11 @@ struct ProxyRow {
     u8 algorithm = 0; ///< model::Algorithm
     u8 mode = 0;      ///< model::ForwardingMode
     u16 zero16 = 0;
+    /// Its own id. Read from here it is any number to the verifier, which would follow a constant of each
+    /// leaf of the listeners' tree on its own, as far as it is the key of a lookup.
+    u32 id = 0;
 };
-static_assert(sizeof(ProxyRow) == 8);
+static_assert(sizeof(ProxyRow) == 12);
 
 /// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
 struct GroupRow {
@@ -82,7 +85,8 @@ struct GroupRow {
     constexpr u32 slots() const { return static_cast<u32>(word >> 32); }
 };
 
-/// Key of the source routes: longest prefix match over the proxy id (all of its bits) and the source address.
+/// Key of source routes and of allow and deny lists: longest prefix match over the proxy id (all of its bits)
+/// and the source address.
 template <class A> struct RouteKey {
     u32 prefix_length = 0; ///< host order: 32 + the source prefix's length
     u32 proxy = 0;
@@ -91,6 +95,41 @@ template <class A> struct RouteKey {
 using RouteKey4 = RouteKey<be32>;
 using RouteKey6 = RouteKey<Address6>;
 static_assert(sizeof(RouteKey4) == 12 && sizeof(RouteKey6) == 24);
+
+/// Key of the buckets of sources: of one proxy, by the bits of the address that its limits count.
+template <class A> struct SourceKey {
+    A address{};
+    u32 proxy = 0;
+    u32 zero32 = 0;
+};
+static_assert(sizeof(SourceKey<be32>) == 12 && sizeof(SourceKey<Address6>) == 24);
+
+/// The two token buckets of a source or a target. Each is one number, so that one compare-and-exchange takes
+/// a token: the time at which the bucket will be full again, in ns since boot with rate_time_bits behind the
+/// point. One that lies in the past, as 0 does, is full.
+struct Buckets {
+    u64 connections = 0;
+    u64 packets = 0;
+};
+static_assert(sizeof(Buckets) == 16);
+
+/// 36 years of uptime fit, and a rate of ten million is right to 0.03 percent.
+inline constexpr u32 rate_time_bits = 4;
+
+/// A token bucket's rate and burst, in the same unit.
+struct RateRow {
+    u64 interval = 0;  ///< between two tokens; 0: no limit
+    u64 tolerance = 0; ///< in which an empty bucket gets full: as many intervals as the burst has tokens
+};
+
+/// A proxy's rate limits, by proxy id.
+struct LimitsRow {
+    RateRow source_connections{}, source_packets{}, target_connections{}, target_packets{};
+    Address6 mask6{}; ///< the bits of a source's address that count
+    be32 mask4{};
+    u32 zero32 = 0;
+};
+static_assert(sizeof(LimitsRow) == 88);
 
 /// What the program sends through the ring buffer for each new connection, where `stats-enabled` asks for it.
 template <class A> struct FlowOpened {

@@ -30,9 +30,6 @@ constexpr NotYet not_yet[] = {
     {"forwarding mode dsr-ipip", is<&PlanProxy::mode, ForwardingMode::dsr_ipip>},
     {"forwarding mode dsr-gue", is<&PlanProxy::mode, ForwardingMode::dsr_gue>},
     {"forwarding path fast", is<&PlanProxy::path, ForwardingPath::fast>},
-    {"an allow or deny list", is<&PlanProxy::has_prefixes, true>},
-    {"a rate limit per source", [](const PlanProxy& proxy) { return proxy.per_source.any(); }},
-    {"a rate limit per target", [](const PlanProxy& proxy) { return proxy.per_target.any(); }},
 };
 
 // Ids by name. A known name keeps its id, a new one gets the lowest that is free.
@@ -91,7 +88,7 @@ private:
     void add_listeners(const ProxyConfig& config, u32 proxy);
     u32 add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy);
     u32 add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy);
-    void add_prefixes(const ProxyConfig& proxy, u32 id);
+    bool add_prefixes(const ProxyConfig& proxy, u32 id);
     void sort_listeners();
 
     const Config& config_;
@@ -186,20 +183,30 @@ void Planner::add_proxy(const ProxyConfig& proxy)
          .path = forwarding.path,
          .gue_port = forwarding.mode == ForwardingMode::dsr_gue ? forwarding.gue_port : u16{0},
          .persistence = proxy.persistence,
-         .has_prefixes = !proxy.allow.empty() || !proxy.deny.empty(),
-         .denies_unlisted = !proxy.allow.empty(),
+         .has_prefixes = add_prefixes(proxy, id),
          .per_source = merged(proxy.rate_limits.per_source, config_.settings.rate_limits.per_source),
          .per_target = merged(proxy.rate_limits.per_target, config_.settings.rate_limits.per_target)});
-    add_prefixes(proxy, id);
 }
 
-// Where one prefix is in both lists, deny wins.
-void Planner::add_prefixes(const ProxyConfig& proxy, u32 id)
+// Where one prefix is in both lists, deny wins. Returns whether there are any.
+bool Planner::add_prefixes(const ProxyConfig& proxy, u32 id)
 {
-    const std::set<Prefix> denied(proxy.deny.begin(), proxy.deny.end());
-    for (const Prefix& each : proxy.allow)
-        if (!denied.contains(each)) plan_.prefixes.push_back({.proxy = id, .source = each, .allow = true});
-    for (const Prefix& each : proxy.deny) plan_.prefixes.push_back({.proxy = id, .source = each});
+    const std::set<Prefix> allowed(proxy.allow.begin(), proxy.allow.end()),
+        denied(proxy.deny.begin(), proxy.deny.end());
+    const std::size_t before = plan_.prefixes.size();
+    for (const Family family : listen_families(proxy)) {
+        const auto add = [&](const Prefix& source, bool allow) {
+            if (family_of(source.address) == family)
+                plan_.prefixes.push_back({.proxy = id, .source = source, .allow = allow});
+        };
+        for (const Prefix& each : proxy.allow)
+            if (!denied.contains(each)) add(each, true);
+        for (const Prefix& each : proxy.deny) add(each, false);
+        const Prefix everybody{family == Family::ipv6 ? IpAddress(std::array<u8, 16>{}) : IpAddress(), 0};
+        if (!allowed.empty() && !allowed.contains(everybody) && !denied.contains(everybody))
+            add(everybody, false);
+    }
+    return plan_.prefixes.size() > before;
 }
 
 void Planner::sort_listeners()
@@ -226,7 +233,8 @@ ProxyRow proxy_row(const PlanProxy& proxy)
 {
     return {.group = proxy.default_group,
             .algorithm = static_cast<u8>(proxy.algorithm),
-            .mode = static_cast<u8>(proxy.mode)};
+            .mode = static_cast<u8>(proxy.mode),
+            .id = proxy.id};
 }
 
 bool Plan::has(Family family) const

@@ -40,6 +40,11 @@ enum class Outcome : u8 { pass, drop };
     X(no_source_port, ingress, drop,                                                                         \
       "no free source port for a connection that looks like another to its target")                          \
     X(internal, ingress, drop, "a map row is missing: a defect of lb")                                       \
+    X(denied, ingress, drop, "a client that the proxy's allow and deny lists keep out")                      \
+    X(source_connection_rate, ingress, drop, "more new connections than its source prefix may make")         \
+    X(target_connection_rate, ingress, drop, "more new connections than its target is given")                \
+    X(source_packet_rate, ingress, drop, "more packets than its source prefix may send")                     \
+    X(target_packet_rate, ingress, drop, "more packets than its target is given")                            \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
     X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \
     X(egress_no_family, egress, pass, "of an IP version that no listener has")                               \

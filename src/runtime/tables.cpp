@@ -6,6 +6,7 @@
 
 #include "kernel/map_batch.hpp"
 #include "model/maglev.hpp"
+#include "model/rate_limits.hpp"
 #include "runtime/own_addresses.hpp"
 
 namespace lb::runtime {
@@ -86,17 +87,23 @@ Result<void> Tables::fill(const model::Plan& plan) const
     if (has("proxies"))
         for (const auto& proxy : plan.proxies)
             if (auto done = maps_.at("proxies").update(proxy.id, proxy_row(proxy)); !done) return done;
-    for (const auto& route : plan.routes) {
-        const u32 length = 32u + route.source.length;
-        const auto& address = route.source.address;
-        const auto done =
-            address.is_v6() ? maps_.at("routes6").update(
-                                  model::RouteKey6{length, route.proxy, address.address6()}, route.group)
-                            : maps_.at("routes4").update(model::RouteKey4{length, route.proxy, address.v4()},
-                                                         route.group);
-        if (!done) return done;
-    }
+    if (has("limits"))
+        for (const auto& proxy : plan.proxies)
+            if (auto done = maps_.at("limits").update(proxy.id, limits_row(proxy)); !done) return done;
+    for (const auto& route : plan.routes)
+        if (auto done = put_by_source("routes", route.proxy, route.source, route.group); !done) return done;
+    for (const auto& each : plan.prefixes)
+        if (auto done = put_by_source("prefixes", each.proxy, each.source, each.allow); !done) return done;
     return fill_slots(plan);
+}
+
+// Into the map of the prefix's family.
+Result<void> Tables::put_by_source(const std::string& map, u32 proxy, const Prefix& source, u32 value) const
+{
+    const u32 length = 32u + source.length;
+    if (source.address.is_v6())
+        return maps_.at(map + "6").update(model::RouteKey6{length, proxy, source.address.address6()}, value);
+    return maps_.at(map + "4").update(model::RouteKey4{length, proxy, source.address.v4()}, value);
 }
 
 // A group's region holds two tables; the first one is used until a change of weights writes the second.
