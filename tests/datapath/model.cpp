@@ -64,6 +64,20 @@ const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::stri
     return nullptr;
 }
 
+// The longest prefix decides, in whichever list it is; a tie, and an allow list that does not name the
+// client, keep it out.
+bool Model::lets_in(const ModelProxy& proxy, const Address& client) const
+{
+    const auto longest = [&](const std::vector<ModelPrefix>& list) {
+        int length = -1;
+        for (const auto& each : list)
+            if (holds(each.network, each.length, client)) length = std::max<int>(length, each.length);
+        return length;
+    };
+    const int allowed = longest(proxy.allow), denied = longest(proxy.deny);
+    return allowed < 0 && denied < 0 ? proxy.allow.empty() : allowed > denied;
+}
+
 const ModelGroup& Model::group_of(const ModelProxy& proxy, const Address& client) const
 {
     const ModelRoute* best = nullptr;
@@ -88,6 +102,7 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     if (from.protocol == tcp && (parsed.flags & rst) != 0) return {Reason::stray_reset, frame};
     const ModelListener* listener = listener_of(from, interface);
     if (listener == nullptr) return {Reason::other_address, frame};
+    if (!lets_in(facts_.proxies[listener->proxy], from.saddr)) return {Reason::denied, frame};
     const ModelGroup& group = group_of(facts_.proxies[listener->proxy], from.saddr);
     if (group.empty()) return {Reason::no_target, frame};
     if (table_.size() + 2 > 2 * facts_.connections_max) return {Reason::table_full, frame};

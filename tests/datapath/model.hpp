@@ -28,9 +28,15 @@ struct ModelRoute {
     ModelGroup group = {};
 };
 
+struct ModelPrefix {
+    Address network = {};
+    u8 length = 0;
+};
+
 struct ModelProxy {
     ModelGroup group = {};
     std::vector<ModelRoute> routes = {};
+    std::vector<ModelPrefix> allow = {}, deny = {}; ///< as the file has them
 };
 
 enum class ModelKind { given, own, any };
@@ -83,6 +89,7 @@ private:
     ParseRules rules(bool ingress) const;
     bool ended(const Entry& forward) const;
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
+    bool lets_in(const ModelProxy& proxy, const Address& client) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
     Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry);

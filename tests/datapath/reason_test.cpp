@@ -105,6 +105,28 @@ void take_all_ports(const Bench& bench)
     }
 }
 
+// The client's and the target's buckets are as empty as can be.
+void empty_buckets(const Bench& bench)
+{
+    constexpr u64 never = u64{1} << 63;
+    const model::Buckets empty{.connections = never, .packets = never};
+    if (bench.has("sources4"))
+        must(bench.map("sources4").update(model::SourceKey<be32>{.address = be32(client)}, empty));
+    if (bench.has("target_buckets")) must(bench.map("target_buckets").update(0u, empty));
+}
+
+Case limited(const std::string& kind, const std::string& rate, bool known)
+{
+    return {.config =
+                config_text({{.more = "\"rate-limits\": {\"" + kind + "\": {\"" + rate + "\": 1000}}"}}),
+            .before =
+                [=](const Bench& bench) {
+                    if (known) bench.in(syn);
+                    empty_buckets(bench);
+                },
+            .frame = syn};
+}
+
 Case case_of(Reason reason)
 {
     const auto tight = config_text({{}}, R"("max-connections": 1)");
@@ -157,6 +179,16 @@ Case case_of(Reason reason)
     case Reason::internal:
         return {.before = [](const Bench& bench) { must(bench.map("slots").update(0u, u32{9999})); },
                 .frame = syn};
+    case Reason::denied:
+        return {.config = config_text({{.more = R"("deny": ["198.51.100.7"])"}}), .frame = syn};
+    case Reason::source_connection_rate:
+        return limited("per-source", "requests-per-sec", false);
+    case Reason::target_connection_rate:
+        return limited("per-target", "requests-per-sec", false);
+    case Reason::source_packet_rate:
+        return limited("per-source", "packets-per-sec", true);
+    case Reason::target_packet_rate:
+        return limited("per-target", "packets-per-sec", true);
     case Reason::reply_forwarded:
         return {.before = opened, .frame = reply};
     case Reason::egress_not_ip:

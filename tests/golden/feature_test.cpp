@@ -81,6 +81,63 @@ TEST_CASE("without source routes no prefix is looked up", "[feature]")
     CHECK(with_route.egress.code == without.egress.code);
 }
 
+TEST_CASE("each list and each limit has code where a proxy has it, and nowhere else", "[feature]")
+{
+    struct Row {
+        const char *more, *map, *note;
+    };
+    const Row rows[] = {
+        {R"("allow": ["10.0.0.0/8"])", "prefixes4", "allow and deny"},
+        {R"("deny": ["10.0.0.0/8"])", "prefixes4", "allow and deny"},
+        {R"("rate-limits": {"per-source": {"requests-per-sec": 1}})", "sources4",
+         "a token of source_connection_rate"},
+        {R"("rate-limits": {"per-source": {"packets-per-sec": 1}})", "sources4",
+         "a token of source_packet_rate"},
+        {R"("rate-limits": {"per-target": {"requests-per-sec": 1}})", "target_buckets",
+         "a token of target_connection_rate"},
+        {R"("rate-limits": {"per-target": {"packets-per-sec": 1}})", "target_buckets",
+         "a token of target_packet_rate"},
+    };
+    const std::string udp = R"("address": "192.0.2.1", "protocol": "udp")",
+                      six = R"("address": "2001:db8::1", "protocol": "tcp")",
+                      target6 = R"({"ip": "2001:db8:1::1", "port": 8080})";
+    const Programs without = with({{}});
+    for (const Row& row : rows) {
+        INFO(row.more);
+        const Programs with_it = with({{.more = row.more}});
+        for (const Row& other : rows) {
+            CHECK(names(with_it.ingress, other.map) == (std::string_view(other.map) == row.map));
+            CHECK(notes(with_it.ingress, other.note) == (std::string_view(other.note) == row.note));
+            CHECK_FALSE(names(without.ingress, other.map));
+            CHECK_FALSE(notes(without.ingress, other.note));
+        }
+        CHECK(size(with_it.ingress) > size(without.ingress));
+        CHECK(with_it.egress.code == without.egress.code);
+        // A proxy of another protocol or family beside it costs what it costs beside one that has no such
+        // thing.
+        const Programs udp_beside = with({{.more = row.more}, {.name = "udp", .listen = udp}});
+        const Programs six_beside =
+            with({{.more = row.more}, {.name = "six", .listen = six, .target = target6}});
+        const auto times = [&](const Program& program) {
+            return std::ranges::count_if(program.relocs, [&](const bpf::Reloc& reloc) {
+                return reloc.symbol.starts_with(std::string_view(row.map).substr(0, 7));
+            });
+        };
+        CHECK(times(udp_beside.ingress) == times(with_it.ingress));
+        CHECK(times(six_beside.ingress) == times(with_it.ingress));
+    }
+    // Fifty proxies with them have the code of one.
+    std::vector<Proxy> plain, limited;
+    for (int i = 0; i < 50; ++i) {
+        const std::string name = "p" + std::to_string(i), port = std::to_string(100 + i);
+        plain.push_back({.name = name, .port = port, .more = rows[0].more});
+        limited.push_back(
+            {.name = name, .port = port, .more = std::string(rows[0].more) + ", " + rows[2].more});
+    }
+    CHECK(size(with(limited).ingress) - size(with(plain).ingress) ==
+          size(with({{.more = limited[0].more}}).ingress) - size(with({{.more = rows[0].more}}).ingress));
+}
+
 TEST_CASE("a protocol that nobody listens to has no code of its own, on either way", "[feature]")
 {
     const Programs tcp = with({{}}), udp = with({{.listen = R"("address": "192.0.2.1", "protocol": "udp")"}}),

@@ -92,6 +92,23 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
                    MEMBER(FlowOpened4, zero16, 14, 2), MEMBER(FlowOpened4, proxy, 16, 4),
                    MEMBER(FlowOpened4, target, 20, 4)},
                   24);
+    CHECK(sizeof(ProxyRow) == 12);
+    check_members({MEMBER(ProxyRow, group, 0, 4), MEMBER(ProxyRow, algorithm, 4, 1),
+                   MEMBER(ProxyRow, mode, 5, 1), MEMBER(ProxyRow, zero16, 6, 2), MEMBER(ProxyRow, id, 8, 4)},
+                  12);
+    check_members({MEMBER(SourceKey<be32>, address, 0, 4), MEMBER(SourceKey<be32>, proxy, 4, 4),
+                   MEMBER(SourceKey<be32>, zero32, 8, 4)},
+                  12);
+    check_members({MEMBER(SourceKey<Address6>, address, 0, 16), MEMBER(SourceKey<Address6>, proxy, 16, 4),
+                   MEMBER(SourceKey<Address6>, zero32, 20, 4)},
+                  24);
+    check_members({MEMBER(Buckets, connections, 0, 8), MEMBER(Buckets, packets, 8, 8)}, 16);
+    check_members({MEMBER(RateRow, interval, 0, 8), MEMBER(RateRow, tolerance, 8, 8)}, 16);
+    check_members({MEMBER(LimitsRow, source_connections, 0, 16), MEMBER(LimitsRow, source_packets, 16, 16),
+                   MEMBER(LimitsRow, target_connections, 32, 16), MEMBER(LimitsRow, target_packets, 48, 16),
+                   MEMBER(LimitsRow, mask6, 64, 16), MEMBER(LimitsRow, mask4, 80, 4),
+                   MEMBER(LimitsRow, zero32, 84, 4)},
+                  88);
     CHECK(sizeof(TargetCounters) == 40);
     check_members({MEMBER(TargetCounters, connections, 0, 8), MEMBER(TargetCounters, forward_packets, 8, 8),
                    MEMBER(TargetCounters, forward_bytes, 16, 8), MEMBER(TargetCounters, reply_packets, 24, 8),

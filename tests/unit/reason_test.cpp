@@ -61,6 +61,8 @@ TEST_CASE("packets are dropped for these reasons and no others", "[reason]")
     for (const ReasonInfo& reason : reasons)
         if (reason.outcome == Outcome::drop) dropped.emplace_back(reason.name);
     CHECK(dropped == std::vector<std::string>{"martian_loopback", "no_target", "table_full", "no_source_port",
-                                              "internal", "egress_loopback", "egress_failed",
+                                              "internal", "denied", "source_connection_rate",
+                                              "target_connection_rate", "source_packet_rate",
+                                              "target_packet_rate", "egress_loopback", "egress_failed",
                                               "decap_congested", "decap_failed", "mss_failed"});
 }
