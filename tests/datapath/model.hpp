@@ -5,6 +5,7 @@
 // own. One thread.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -73,6 +74,7 @@ private:
         ModelTuple other = {}; ///< the key of the other direction
         bool reply = false;
         u8 flags = 0; ///< every TCP flag seen
+        u64 packets = 0;
     };
     struct Datagram {
         Address saddr = {}, daddr = {}; ///< what its fragments are to have
@@ -82,6 +84,9 @@ private:
     u8 family_of(const ModelListener& listener) const;
     ParseRules rules(bool ingress) const;
     bool ended(const Entry& forward) const;
+    bool half_open(const ModelTuple& tuple, const Entry& forward) const;
+    void take_place(const ModelTuple& tuple);
+    bool full(u8 version) const;
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
@@ -94,6 +99,7 @@ private:
     ModelFacts facts_;
     std::map<ModelTuple, Entry> table_ = {};
     std::map<FragmentKey, Datagram> datagrams_ = {};
+    std::map<u8, std::deque<ModelTuple>> newest_ = {}; ///< by IP version; the oldest first
 };
 
 } // namespace lb::test

@@ -240,6 +240,8 @@ public:
     }
     /// Emits `lock *(uN *)(base + off) += x`: right on any number of CPUs.
     void atomic_add(const Operand<T>& by) const requires(Arithmetic<T>);
+    /// The same, for what was there before. Emits `r = x; r = lock fetch_add(base + off, r)`. Linux 5.12.
+    Var<T> fetch_add(std::string_view name, const Operand<T>& by) const requires(Arithmetic<T>);
     /// Emits load, add, store: only for memory that this CPU alone writes.
     void add(const Operand<T>& by) const requires(Arithmetic<T>);
 
