@@ -50,6 +50,11 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =
     lb::bpf::describe<lb::model::GroupRow>("group", member("word", &lb::model::GroupRow::word));
 
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::BacklogRow> =
+    lb::bpf::describe<lb::model::BacklogRow>("backlog", member("begun", &lb::model::BacklogRow::begun),
+                                             member("evicted", &lb::model::BacklogRow::evicted));
+
 template <class A>
 inline constexpr auto lb::bpf::fields<lb::model::RouteKey<A>> = lb::bpf::describe<lb::model::RouteKey<A>>(
     lb::model::name_of_family<A>("route_key4", "route_key6"),

@@ -1,3 +1,4 @@
+#include "datapath/backlog.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/parse.hpp"
@@ -234,6 +235,7 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
 {
     fill_entries(b, frame, fresh, headers, row);
     row.release();
+    evict_oldest(b, maps, frame);
     stamp_entries(b, fresh);
     store_address_delta(b, frame, fresh);
     const Label replies = b.label("replies find it"), made = b.label("made"), undo = b.label("undo"),

@@ -1,6 +1,7 @@
 #include "datapath/maps.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "model/reason.hpp"
 
@@ -16,6 +17,8 @@ template <class T> u32 ids_end(const std::vector<T>& with_ids)
 }
 
 } // namespace
+
+u32 backlog_size(const model::Plan& plan) { return std::bit_ceil((plan.max_connections + 1) / 2); }
 
 u32 slots_capacity(const model::Plan& plan)
 {
@@ -62,11 +65,13 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
     if (!plan.has(family)) return std::nullopt;
     const auto routes = std::ranges::count_if(
         plan.routes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
-    FamilyMaps<A> maps{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
-                       .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
-                                  std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
-                       .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
-                       .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
+    FamilyMaps<A> maps{
+        .flows = {"flows" + suffix, bpf::MapType::hash, 2 * (plan.max_connections + backlog_size(plan))},
+        .backlog = {"backlog" + suffix, bpf::MapType::array, backlog_size(plan)},
+        .routes = {"routes" + suffix, bpf::MapType::lpm_trie, std::max<u32>(1, static_cast<u32>(routes)),
+                   bpf::map_no_prealloc},
+        .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
+        .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
     add_admission(maps, plan, family, suffix);
     return maps;
 }
@@ -80,7 +85,8 @@ Maps::Maps(const model::Plan& plan)
       groups("groups", bpf::MapType::array, ids_end(plan.groups), bpf::map_mmapable),
       slots("slots", bpf::MapType::array, slots_capacity(plan), bpf::map_mmapable),
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
-      exits("exits", bpf::MapType::percpu_array, model::reasons_count)
+      exits("exits", bpf::MapType::percpu_array, model::reasons_count),
+      backlog("backlog", bpf::MapType::array, 2u)
 {
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
     const bool limits_targets = has_limit(plan, per_target, both_families);
@@ -97,6 +103,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     std::vector<const bpf::MapSpec*> maps;
     const auto add = [&](const auto& family) {
         for (const bpf::MapSpec* each : {static_cast<const bpf::MapSpec*>(&family.flows),
+                                         static_cast<const bpf::MapSpec*>(&family.backlog),
                                          static_cast<const bpf::MapSpec*>(&family.routes),
                                          static_cast<const bpf::MapSpec*>(&family.own_addresses),
                                          static_cast<const bpf::MapSpec*>(&family.fragments)})
@@ -109,7 +116,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     for (const bpf::MapSpec* each :
          {static_cast<const bpf::MapSpec*>(&targets), static_cast<const bpf::MapSpec*>(&groups),
           static_cast<const bpf::MapSpec*>(&slots), static_cast<const bpf::MapSpec*>(&counters),
-          static_cast<const bpf::MapSpec*>(&exits)})
+          static_cast<const bpf::MapSpec*>(&exits), static_cast<const bpf::MapSpec*>(&backlog)})
         maps.push_back(each);
     if (proxies) maps.push_back(&*proxies);
     if (limits) maps.push_back(&*limits);

@@ -14,9 +14,11 @@ namespace lb::datapath {
 /// Those that hold addresses, of one family.
 template <class A> struct FamilyMaps {
     /// Both directions of every connection. Shared by all CPUs: a reply often arrives on another one.
-    /// Preallocated and not LRU: exactly max-connections fit, from whichever CPU they come, and nothing is
-    /// evicted that still lives.
+    /// Preallocated and not LRU: nothing is evicted that still lives. There is room for max-connections and,
+    /// besides, for as many as may be half-open.
     bpf::Map<model::FlowKey<A>, model::Flow<A>> flows;
+    /// The tuples of the newest connections, a ring: see backlog.hpp.
+    bpf::Map<u32, model::FlowKey<A>> backlog;
     bpf::Map<model::RouteKey<A>, u32> routes; ///< proxy and source prefix -> group id
     /// Proxy and source prefix -> whether its connections are let in.
     std::optional<bpf::Map<model::RouteKey<A>, u32>> prefixes;
@@ -42,6 +44,7 @@ struct Maps {
     bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
+    bpf::Map<u32, model::BacklogRow> backlog;      ///< by family: where its ring is at
     /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.
     std::optional<bpf::MapSpec> events;
     std::optional<bpf::Map<u32, u64>> events_lost; ///< one row, per CPU
@@ -49,6 +52,9 @@ struct Maps {
     /// Each of them, for creating and pinning.
     std::vector<const bpf::MapSpec*> all() const;
 };
+
+/// How many connections may be half-open at once: half of max-connections, rounded up to a power of two.
+u32 backlog_size(const model::Plan& plan);
 
 /// Room for a group's table twice, so that a new one can be written while the old one is in use.
 u32 slots_capacity(const model::Plan& plan);

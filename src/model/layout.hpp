@@ -165,6 +165,12 @@ template <class A> struct Fragment {
 };
 static_assert(sizeof(Fragment<be32>) == 24 && sizeof(Fragment<Address6>) == 48);
 
+/// The ring of the connections that began last, in which the next one takes the oldest place.
+struct BacklogRow {
+    u64 begun = 0;   ///< connections ever; the next one's place is this, modulo the ring's size
+    u64 evicted = 0; ///< connections taken out half-open because their place was the oldest
+};
+
 /// Counters of a target, one row per CPU; they only grow.
 struct TargetCounters {
     u64 connections = 0;

@@ -154,6 +154,11 @@ Result<Totals> Balancer::totals() const
         if (!counts) return std::unexpected(counts.error());
         for (const auto& each : *counts) totals.targets[target.id] += each;
     }
+    for (const u32 family : {0u, 1u}) {
+        const auto row = tables_["backlog"].lookup<u32, model::BacklogRow>(family);
+        if (!row) return std::unexpected(row.error());
+        if (*row) totals.half_open_evicted += (*row)->evicted;
+    }
     // Translated packets are counted once, in their target's row; the reason's total is their sum.
     for (const auto& [id, each] : totals.targets) {
         totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;

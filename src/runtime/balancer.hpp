@@ -21,6 +21,7 @@ namespace lb::runtime {
 struct Totals {
     std::vector<u64> exits = {};                       ///< by model::Reason
     std::map<u32, model::TargetCounters> targets = {}; ///< by target id
+    u64 half_open_evicted = 0;                         ///< connections that gave way to newer ones
 };
 
 class Balancer {

@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 namespace lb::test {
@@ -51,6 +52,38 @@ bool Model::ended(const Entry& forward) const
     return (either & rst) != 0 || (both & fin) != 0;
 }
 
+// README, max-connections: established is who has been answered by its target and, with TCP, has answered
+// that.
+bool Model::half_open(const ModelTuple& tuple, const Entry& forward) const
+{
+    const auto reply = table_.find(forward.other);
+    if (reply == table_.end()) return false;
+    if (((forward.flags | reply->second.flags) & rst) != 0 && tuple.protocol == tcp) return true;
+    return reply->second.packets == 0 || (tuple.protocol == tcp && (forward.flags & ack) == 0);
+}
+
+// As many as half of max-connections, rounded up to a power of two, may be half-open.
+void Model::take_place(const ModelTuple& tuple)
+{
+    auto& newest = newest_[tuple.saddr.version];
+    newest.push_back(tuple);
+    if (newest.size() <= std::bit_ceil((facts_.connections_max + 1) / 2)) return;
+    const ModelTuple oldest = newest.front();
+    newest.pop_front();
+    const auto known = table_.find(oldest);
+    if (known == table_.end() || known->second.reply || !half_open(oldest, known->second)) return;
+    table_.erase(known->second.other);
+    table_.erase(oldest);
+}
+
+bool Model::full(u8 version) const
+{
+    const auto entries =
+        std::ranges::count_if(table_, [&](const auto& each) { return each.first.saddr.version == version; });
+    const auto room = facts_.connections_max + std::bit_ceil((facts_.connections_max + 1) / 2);
+    return static_cast<std::size_t>(entries) + 2 > 2 * room;
+}
+
 const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::string& interface) const
 {
     for (const auto kind : {ModelKind::given, ModelKind::own, ModelKind::any})
@@ -91,6 +124,7 @@ const ModelGroup& Model::group_of(const ModelProxy& proxy, const Address& client
 Judgement Model::translated(const Bytes& frame, const Parsed& parsed, Entry& entry)
 {
     entry.flags |= parsed.flags;
+    ++entry.packets;
     if (parsed.fragmented) datagrams_[parsed.fragment] = {entry.to.saddr, entry.to.daddr, entry.reply};
     return {entry.reply ? Reason::reply_forwarded : Reason::forwarded, rewritten(frame, parsed, entry.to)};
 }
@@ -105,7 +139,8 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     if (!lets_in(facts_.proxies[listener->proxy], from.saddr)) return {Reason::denied, frame};
     const ModelGroup& group = group_of(facts_.proxies[listener->proxy], from.saddr);
     if (group.empty()) return {Reason::no_target, frame};
-    if (table_.size() + 2 > 2 * facts_.connections_max) return {Reason::table_full, frame};
+    take_place(from);
+    if (full(from.saddr.version)) return {Reason::table_full, frame};
     if (out.size() != frame.size()) return {Reason::forwarded, frame, "the frame has another length"};
 
     std::string fault;

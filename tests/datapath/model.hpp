@@ -5,6 +5,7 @@
 // own. One thread.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -79,6 +80,7 @@ private:
         ModelTuple other = {}; ///< the key of the other direction
         bool reply = false;
         u8 flags = 0; ///< every TCP flag seen
+        u64 packets = 0;
     };
     struct Datagram {
         Address saddr = {}, daddr = {}; ///< what its fragments are to have
@@ -88,6 +90,9 @@ private:
     u8 family_of(const ModelListener& listener) const;
     ParseRules rules(bool ingress) const;
     bool ended(const Entry& forward) const;
+    bool half_open(const ModelTuple& tuple, const Entry& forward) const;
+    void take_place(const ModelTuple& tuple);
+    bool full(u8 version) const;
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     bool lets_in(const ModelProxy& proxy, const Address& client) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
@@ -101,6 +106,7 @@ private:
     ModelFacts facts_;
     std::map<ModelTuple, Entry> table_ = {};
     std::map<FragmentKey, Datagram> datagrams_ = {};
+    std::map<u8, std::deque<ModelTuple>> newest_ = {}; ///< by IP version; the oldest first
 };
 
 } // namespace lb::test

@@ -46,6 +46,14 @@ const Bytes syn = build(request(Tcp{}));
 const Bytes reply = build(answer(Tcp{.sport = 8080, .dport = 40000, .flags = Tcp::ack_flag}));
 const auto opened = [](const Bench& bench) { bench.in(syn); };
 
+// Two established connections: all that a table of one connection, and one half-open, has room for.
+const auto crowded = [](const Bench& bench) {
+    for (const u16 port : {u16{1}, u16{2}}) {
+        bench.in(build(request(lab::Udp{.sport = port})));
+        bench.out(build(answer(lab::Udp{.sport = 8080, .dport = port})));
+    }
+};
+
 Packet tagged(Packet packet)
 {
     packet.vlans = {1, 2, 3};
@@ -172,7 +180,7 @@ Case case_of(Reason reason)
         return {.before = [](const Bench& bench) { must(bench.map("groups").update(0u, model::GroupRow{})); },
                 .frame = syn};
     case Reason::table_full:
-        return {.config = tight, .before = opened, .frame = build(request(Tcp{.sport = 2}))};
+        return {.config = tight, .before = crowded, .frame = build(request(Tcp{.sport = 3}))};
     case Reason::no_source_port:
         return {
             .config = two_vips, .before = take_all_ports, .frame = build(to(request(Tcp{}), "192.0.2.2"))};

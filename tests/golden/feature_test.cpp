@@ -259,7 +259,7 @@ TEST_CASE("what is map content changes no instruction", "[feature]")
                                                      {"ip": "10.0.0.2", "port": 8080, "weight": 40}])"}})},
         {"name", with({{.name = "other"}})},
         {"interface", with({{.interfaces = R"(["eth7"])"}})},
-        {"limits", with({{}}, R"("max-connections": 7, "connection-timeout-sec": 9)")},
+        {"timeouts", with({{}}, R"("connection-timeout-sec": 9, "timeouts": {"udp-sec": 3})")},
         {"life", with({{}}, R"("instance": "two", "on-exit": "keep", "xdp-mode": "generic")")},
         {"log", with({{}}, R"("log": {"level": "trace", "format": "json"})")},
     };

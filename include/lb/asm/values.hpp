@@ -240,6 +240,8 @@ public:
     }
     /// Emits `lock *(uN *)(base + off) += x`: right on any number of CPUs.
     void atomic_add(const Operand<T>& by) const requires(Arithmetic<T>);
+    /// The same, for what was there before. Emits `r = x; r = lock fetch_add(base + off, r)`. Linux 5.12.
+    Var<T> fetch_add(std::string_view name, const Operand<T>& by) const requires(Arithmetic<T>);
     /// Emits `r0 = atomic64_cmpxchg(base + off, r0, desired)`: stores `desired` where the memory still is
     /// what `seen`, in r0, says; in any case `seen` is then what it was. Linux 5.12.
     void compare_exchange(const Var<T>& seen, const Var<T>& desired, Loc loc = Loc::current()) const

@@ -164,6 +164,18 @@ void Field<T>::compare_exchange(const Var<T>& seen, const Var<T>& desired, Loc l
                    loc);
 }
 
+template <Scalar T>
+Var<T> Field<T>::fetch_add(std::string_view name, const Operand<T>& by) const requires(Arithmetic<T>)
+{
+    check_use(by);
+    Var<T> before(*builder_, builder_->take(Pool::scratch, name, where_));
+    before = by;
+    builder_->emit(
+        atomic(Atomic::fetch_add, width_for<sizeof(T)>, base_, builder_->off16(off_, where_), before.reg()),
+        where_);
+    return before;
+}
+
 template <Scalar T> void Field<T>::add(const Operand<T>& by) const requires(Arithmetic<T>)
 {
     Var<T> sum(*builder_, builder_->take(Pool::scratch, "sum", where_));
