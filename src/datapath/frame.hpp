@@ -15,6 +15,9 @@ template <class F, class L4> struct Headers {
 template <class L4>
 inline constexpr u8 protocol_number = std::is_same_v<L4, wire::Tcp> ? wire::protocol_tcp : wire::protocol_udp;
 
+/// What an update that may only add says where the key is there: -EEXIST.
+inline constexpr i32 already_there = -17;
+
 template <class F> struct Frame {
     explicit Frame(bpf::Dsl& b)
         : key(b.stack<typename F::Key>("key")),

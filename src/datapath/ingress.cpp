@@ -5,6 +5,7 @@
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
+#include "datapath/live.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/ways.hpp"
 
@@ -74,11 +75,14 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     const Label matched = b.label("matched");
     match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
-    if (in.maps.proxies) read_proxy(b, in.maps, fresh, in.ways);
+    const Builder::StackScope scope(b);
+    const PickFrame pick(b, in.plan);
+    if (in.maps.proxies) read_proxy(b, in.maps, fresh, pick, in.ways);
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
     hash_flow(b, frame, fresh);
-    auto row = pick_target(b, in.maps, frame, fresh, in.ways);
+    auto row = pick_target(b, in.plan, in.maps, frame, fresh, pick, in.ways);
     insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
+    count_begin(b, in.maps, frame, fresh);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
@@ -110,6 +114,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), opening);
     b.bind(known);
     touch_flow(b, flow, headers.l4, bytes);
+    count_end(b, in.maps, frame, flow, headers.l4, model::Direction::forward);
     b.bind(apply);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);

@@ -33,11 +33,23 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
     if (!plan.has(family)) return std::nullopt;
     const auto routes = std::ranges::count_if(
         plan.routes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
-    return FamilyMaps<A>{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
-                         .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
-                                    std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
-                         .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
-                         .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
+    FamilyMaps<A> maps{.flows = {"flows" + suffix, bpf::MapType::hash, 2 * plan.max_connections},
+                       .routes = {"routes" + suffix, bpf::MapType::lpm_trie,
+                                  std::max<u32>(1, static_cast<u32>(routes)), bpf::map_no_prealloc},
+                       .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
+                       .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max},
+                       .sessions = {}};
+    if (plan.has_persistence())
+        maps.sessions.emplace("sessions" + suffix, bpf::MapType::lru_hash,
+                              std::max(plan.max_connections, sessions_min));
+    return maps;
+}
+
+u32 members_count(const model::Plan& plan)
+{
+    std::size_t count = 0;
+    for (const auto& group : plan.groups) count += group.members.size();
+    return std::max(static_cast<u32>(count), u32{1});
 }
 
 } // namespace
@@ -51,7 +63,13 @@ Maps::Maps(const model::Plan& plan)
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
 {
+    using model::Algorithm;
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
+    if (plan.has(Algorithm::least_connections) || plan.has_persistence())
+        members.emplace("members", bpf::MapType::hash, members_count(plan));
+    if (plan.has(Algorithm::round_robin)) turns.emplace("turns", bpf::MapType::array, ids_end(plan.groups));
+    if (plan.has(Algorithm::least_connections))
+        live.emplace("live", bpf::MapType::array, ids_end(plan.targets), bpf::map_mmapable);
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -66,6 +84,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
                                          static_cast<const bpf::MapSpec*>(&family.own_addresses),
                                          static_cast<const bpf::MapSpec*>(&family.fragments)})
             maps.push_back(each);
+        if (family.sessions) maps.push_back(&*family.sessions);
     };
     if (v4) add(*v4);
     if (v6) add(*v6);
@@ -75,6 +94,9 @@ std::vector<const bpf::MapSpec*> Maps::all() const
           static_cast<const bpf::MapSpec*>(&exits)})
         maps.push_back(each);
     if (proxies) maps.push_back(&*proxies);
+    if (members) maps.push_back(&*members);
+    if (turns) maps.push_back(&*turns);
+    if (live) maps.push_back(&*live);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

@@ -21,6 +21,8 @@ template <class A> struct FamilyMaps {
     bpf::Map<A, u32> own_addresses;           ///< the host's addresses, kept current; the value is not used
     /// Datagrams whose first fragment has passed. LRU: they end without a word.
     bpf::Map<model::FragmentKey<A>, model::Fragment<A>> fragments;
+    /// Only with session persistence. LRU: whoever has been away for the longest makes room.
+    std::optional<bpf::Map<model::SessionKey<A>, model::Session>> sessions;
 };
 
 struct Maps {
@@ -32,8 +34,14 @@ struct Maps {
     /// By proxy id, where some proxy asks for more than Maglev and NAT. Rows and not constants in the leaves
     /// of the listeners' tree: these would make the verifier follow each leaf to the program's end.
     std::optional<bpf::Map<u32, model::ProxyRow>> proxies;
-    bpf::Map<u32, model::GroupRow> groups;         ///< by group id: where its slot table lies
-    bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
+    bpf::Map<u32, model::GroupRow> groups; ///< by group id: where its slot table lies
+    bpf::Map<u32, u32> slots;              ///< the slot tables, one after the other: target ids
+    /// Weights of targets in groups, where a pick asks for them: least-connections, session persistence.
+    std::optional<bpf::Map<model::MemberKey, u32>> members;
+    std::optional<bpf::Map<u32, u64>> turns; ///< by group id, for round-robin: how many have been taken
+    /// By target id, for least-connections: its live connections. The programs count, the collector corrects.
+    /// Signed: a count that is wrong by one must not look like the largest there is.
+    std::optional<bpf::Map<u32, i64>> live;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
     /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.
@@ -49,6 +57,9 @@ u32 slots_capacity(const model::Plan& plan);
 
 inline constexpr u32 own_addresses_max = 4096;
 inline constexpr u32 fragments_max = 16384;
+/// Sessions are as many as connections, but no fewer than this: the kernel gives each CPU a part of an LRU
+/// map, and evicts where that is used up.
+inline constexpr u32 sessions_min = 16384;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 
 } // namespace lb::datapath

@@ -1,5 +1,8 @@
 #include "datapath/pick.hpp"
 
+#include "datapath/algorithm.hpp"
+#include "datapath/hash.hpp"
+#include "datapath/session.hpp"
 #include "model/flow_hash.hpp"
 
 namespace lb::datapath {
@@ -9,14 +12,24 @@ using model::FlowKey4;
 using model::FlowKey6;
 using model::Reason;
 
-template <class F> void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways)
+PickFrame::PickFrame(Dsl& b, const model::Plan& plan)
 {
+    if (algorithms_of(plan).size() > 1) algorithm = b.local<u32>("algorithm");
+    if (plan.has_persistence()) session_ns = b.local<i64>("session time");
+}
+
+template <class F>
+void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, const PickFrame& pick, Ways& ways)
+{
+    using model::ProxyRow;
     b.note("the proxy's row");
     auto row = b.lookup_brief(*maps.proxies, fresh.proxy, ways.to(Reason::internal));
-    fresh.group() = row(&model::ProxyRow::group);
+    fresh.group() = row(&ProxyRow::group);
+    if (pick.algorithm) (*pick.algorithm)() = b.let<u32>("algorithm", row(&ProxyRow::algorithm));
+    if (pick.session_ns) (*pick.session_ns)() = row(&ProxyRow::session_ns);
 }
-template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, Ways&);
-template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, Ways&);
+template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, const PickFrame&, Ways&);
+template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, const PickFrame&, Ways&);
 
 template <class F>
 void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
@@ -64,18 +77,6 @@ void hash_flow(Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh)
     fresh.hash() = hash;
 }
 
-// hash *= multiplier; hash ^= hash >> shift
-void mix(Dsl& b, Var<u64>& hash, u64 multiplier, u32 shift)
-{
-    {
-        auto factor = b.let<u64>("multiplier", multiplier);
-        hash *= factor.value();
-    }
-    auto high = b.let<u64>("high", hash);
-    high >>= shift;
-    hash ^= high.value();
-}
-
 void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
 {
     using wire::Address6;
@@ -99,39 +100,26 @@ void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
         hash += frame.key(&FlowKey6::protocol);
     }
     mix(b, hash, model::hash_multiplier_2, 29);
-    auto multiplier = b.let<u64>("multiplier", model::hash_multiplier_3);
-    hash *= multiplier.value();
-    hash >>= 32;
+    finish_hash(b, hash, model::hash_multiplier_3);
     fresh.hash() = hash;
 }
 
 template <class F>
-View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame<F>& frame,
-                                   const NewFlowFrame<F>& fresh, Ways& ways)
+View<model::TargetRow> pick_target(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                                   const NewFlowFrame<F>& fresh, const PickFrame& pick, Ways& ways)
 {
-    b.note("slot of the group's table");
-    auto group = b.lookup_brief(maps.groups, fresh.group, ways.to(Reason::internal));
-    auto first = b.let<u64>("first", group(&model::GroupRow::word));
-    group.release();
-    b.jump_if(first == 0, ways.to(Reason::no_target));
-    auto slot = b.let<u64>("slot", first);
-    slot >>= 32;
-    slot *= fresh.hash();
-    slot >>= 32;
-    slot += first.value(); // the low half of the sum is first + slot: the high half is not stored
-    first.release();
-    frame.index().store(slot.reg());
-    slot.release();
-    auto target = b.lookup_brief(maps.slots, frame.index, ways.to(Reason::internal));
-    frame.index() = target.value();
-    target.release();
+    const Label picked = b.label("picked");
+    if (pick.session_ns) recall_session(b, maps, frame, fresh, *pick.session_ns, picked);
+    choose_target(b, plan, maps, frame, fresh, pick.algorithm, ways);
+    if (pick.session_ns) begin_session(b, maps, frame, fresh, *pick.session_ns);
+    b.bind(picked);
     b.note("the target's row");
     return b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
 }
 
-template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                                            Ways&);
-template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                                            Ways&);
+template View<model::TargetRow> pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V4>&,
+                                            const NewFlowFrame<V4>&, const PickFrame&, Ways&);
+template View<model::TargetRow> pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V6>&,
+                                            const NewFlowFrame<V6>&, const PickFrame&, Ways&);
 
 } // namespace lb::datapath

@@ -126,6 +126,7 @@ struct Plan {
     bool has(Family family) const;       ///< some listener is of it
     bool has(Algorithm algorithm) const; ///< some proxy picks by it
     bool has(ForwardingMode mode) const; ///< some proxy forwards by it
+    bool has_persistence() const;        ///< some proxy keeps a client's address with its target
     bool has_features() const;           ///< some proxy asks for more than Maglev and NAT
 };
 

@@ -240,6 +240,17 @@ public:
     }
     /// Emits `lock *(uN *)(base + off) += x`: right on any number of CPUs.
     void atomic_add(const Operand<T>& by) const requires(Arithmetic<T>);
+    /// Emits `r = x; r = atomic_fetch_add(base + off, r)`: what was there before, in a scratch register
+    /// (Linux 5.12).
+    Var<T> fetch_add(const Operand<T>& by, Loc loc = Loc::current()) const requires(Arithmetic<T>)
+    {
+        return fetch(Atomic::fetch_add, by, loc);
+    }
+    /// Emits `r = x; r = atomic_xchg(base + off, r)`: the same, with x there afterwards.
+    Var<T> exchange(const Operand<T>& with, Loc loc = Loc::current()) const requires(Arithmetic<T>)
+    {
+        return fetch(Atomic::xchg, with, loc);
+    }
     /// Emits load, add, store: only for memory that this CPU alone writes.
     void add(const Operand<T>& by) const requires(Arithmetic<T>);
 
@@ -255,6 +266,7 @@ private:
     }
     void check_use(const Operand<T>& with) const;
     void copy(const Field& from) const;
+    Var<T> fetch(Atomic op, const Operand<T>& with, Loc loc) const;
 
     Builder* builder_;
     Reg base_;

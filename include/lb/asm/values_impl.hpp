@@ -152,6 +152,14 @@ template <Scalar T> void Field<T>::atomic_add(const Operand<T>& by) const requir
                    where_);
 }
 
+template <Scalar T> Var<T> Field<T>::fetch(Atomic op, const Operand<T>& with, Loc loc) const
+{
+    Var<T> value(*builder_, builder_->take(Pool::scratch, "fetched", loc));
+    value = with;
+    builder_->emit(atomic(op, width_for<sizeof(T)>, base_, builder_->off16(off_, where_), value.reg()), loc);
+    return value;
+}
+
 template <Scalar T> void Field<T>::add(const Operand<T>& by) const requires(Arithmetic<T>)
 {
     Var<T> sum(*builder_, builder_->take(Pool::scratch, "sum", where_));
