@@ -9,15 +9,6 @@ using namespace bpf;
 using model::Algorithm;
 using model::Reason;
 
-std::vector<Algorithm> algorithms_of(const model::Plan& plan)
-{
-    std::vector<Algorithm> all;
-    for (const auto each : {Algorithm::maglev, Algorithm::source_hash, Algorithm::random,
-                            Algorithm::round_robin, Algorithm::least_connections})
-        if (plan.has(each)) all.push_back(each);
-    return all;
-}
-
 namespace {
 
 template <class F> struct Choice {
@@ -193,16 +184,16 @@ template <class F> void choose_by(Algorithm algorithm, const Choice<F>& choice)
 
 template <class F>
 void choose_target(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
-                   const NewFlowFrame<F>& fresh, const std::optional<StackVar<u32>>& algorithm, Ways& ways)
+                   const NewFlowFrame<F>& fresh, Ways& ways)
 {
     const Choice<F> choice{b, maps, frame, fresh, ways};
-    auto all = algorithms_of(plan);
+    auto all = plan.algorithms();
     const Algorithm last = all.back();
     all.pop_back();
     const Label chosen = b.label("chosen");
     for (const Algorithm each : all) {
         const Label another = b.label("another algorithm");
-        b.jump_if((*algorithm)() != static_cast<u32>(each), another);
+        b.jump_if((*fresh.algorithm)() != static_cast<u32>(each), another);
         choose_by(each, choice);
         b.jump(chosen);
         b.bind(another);
@@ -212,8 +203,8 @@ void choose_target(Dsl& b, const model::Plan& plan, const Maps& maps, const Fram
 }
 
 template void choose_target(Dsl&, const model::Plan&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                            const std::optional<StackVar<u32>>&, Ways&);
+                            Ways&);
 template void choose_target(Dsl&, const model::Plan&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                            const std::optional<StackVar<u32>>&, Ways&);
+                            Ways&);
 
 } // namespace lb::datapath

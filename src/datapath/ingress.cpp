@@ -75,12 +75,10 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     const Label matched = b.label("matched");
     match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
-    const Builder::StackScope scope(b);
-    const PickFrame pick(b, in.plan);
-    if (in.maps.proxies) read_proxy(b, in.maps, fresh, pick, in.ways);
+    if (in.maps.proxies) read_proxy(b, in.maps, fresh, in.ways);
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
     hash_flow(b, frame, fresh);
-    auto row = pick_target(b, in.plan, in.maps, frame, fresh, pick, in.ways);
+    auto row = pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
     insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
     count_begin(b, in.maps, frame, fresh);
 }
@@ -141,7 +139,7 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     Dsl& b = in.b;
     const Builder::StackScope scope(b);
     const Frame<F> frame(b);
-    const NewFlowFrame<F> fresh(b);
+    const NewFlowFrame<F> fresh(b, in.plan);
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::no_listener,

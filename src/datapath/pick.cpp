@@ -12,24 +12,17 @@ using model::FlowKey4;
 using model::FlowKey6;
 using model::Reason;
 
-PickFrame::PickFrame(Dsl& b, const model::Plan& plan)
-{
-    if (algorithms_of(plan).size() > 1) algorithm = b.local<u32>("algorithm");
-    if (plan.has_persistence()) session_ns = b.local<i64>("session time");
-}
-
-template <class F>
-void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, const PickFrame& pick, Ways& ways)
+template <class F> void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways)
 {
     using model::ProxyRow;
     b.note("the proxy's row");
     auto row = b.lookup_brief(*maps.proxies, fresh.proxy, ways.to(Reason::internal));
     fresh.group() = row(&ProxyRow::group);
-    if (pick.algorithm) (*pick.algorithm)() = b.let<u32>("algorithm", row(&ProxyRow::algorithm));
-    if (pick.session_ns) (*pick.session_ns)() = row(&ProxyRow::session_ns);
+    if (fresh.algorithm) (*fresh.algorithm)() = b.let<u32>("algorithm", row(&ProxyRow::algorithm));
+    if (fresh.session_ns) (*fresh.session_ns)() = row(&ProxyRow::session_ns);
 }
-template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, const PickFrame&, Ways&);
-template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, const PickFrame&, Ways&);
+template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, Ways&);
+template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, Ways&);
 
 template <class F>
 void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
@@ -106,20 +99,20 @@ void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
 
 template <class F>
 View<model::TargetRow> pick_target(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
-                                   const NewFlowFrame<F>& fresh, const PickFrame& pick, Ways& ways)
+                                   const NewFlowFrame<F>& fresh, Ways& ways)
 {
     const Label picked = b.label("picked");
-    if (pick.session_ns) recall_session(b, maps, frame, fresh, *pick.session_ns, picked);
-    choose_target(b, plan, maps, frame, fresh, pick.algorithm, ways);
-    if (pick.session_ns) begin_session(b, maps, frame, fresh, *pick.session_ns);
+    if (fresh.session_ns) recall_session(b, maps, frame, fresh, picked);
+    choose_target(b, plan, maps, frame, fresh, ways);
+    if (fresh.session_ns) begin_session(b, maps, frame, fresh);
     b.bind(picked);
     b.note("the target's row");
     return b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
 }
 
 template View<model::TargetRow> pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V4>&,
-                                            const NewFlowFrame<V4>&, const PickFrame&, Ways&);
+                                            const NewFlowFrame<V4>&, Ways&);
 template View<model::TargetRow> pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V6>&,
-                                            const NewFlowFrame<V6>&, const PickFrame&, Ways&);
+                                            const NewFlowFrame<V6>&, Ways&);
 
 } // namespace lb::datapath

@@ -8,17 +8,9 @@
 
 namespace lb::datapath {
 
-/// What the choice has to know of the proxy besides its group; only what the plan asks for is there.
-struct PickFrame {
-    PickFrame(bpf::Dsl& b, const model::Plan& plan);
-    std::optional<bpf::StackVar<u32>> algorithm;  ///< where proxies differ in it
-    std::optional<bpf::StackVar<i64>> session_ns; ///< where some have session persistence
-};
-
-/// Emits the lookup of the listener's proxy, whose default group goes into `fresh.group`.
-template <class F>
-void read_proxy(bpf::Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, const PickFrame& pick,
-                Ways& ways);
+/// Emits the lookup of the listener's proxy, whose default group goes into `fresh.group`, and what else the
+/// plan asks for into the others.
+template <class F> void read_proxy(bpf::Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways);
 
 /// Emits the longest-prefix match of the key's source over the proxy's routes; a hit replaces the group.
 template <class F>
@@ -31,7 +23,6 @@ void hash_flow(bpf::Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fres
 /// Emits group -> target; returns the target's row and leaves its id in `frame.index`.
 template <class F>
 bpf::View<model::TargetRow> pick_target(bpf::Dsl& b, const model::Plan& plan, const Maps& maps,
-                                        const Frame<F>& frame, const NewFlowFrame<F>& fresh,
-                                        const PickFrame& pick, Ways& ways);
+                                        const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways);
 
 } // namespace lb::datapath

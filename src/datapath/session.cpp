@@ -23,13 +23,13 @@ StackView<typename F::SessionKey> session_key(Dsl& b, const Frame<F>& frame, con
 
 template <class F>
 void recall_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
-                    const StackVar<i64>& session_ns, Label found)
+                    Label found)
 {
     const auto& sessions = *F::maps(maps).sessions;
     b.note("session: has the client a target?");
     const Builder::StackScope scope(b);
     const Label none = b.label("no session"), over = b.label("session over");
-    b.jump_if(b.let<i64>("session time", session_ns()) == 0, none);
+    b.jump_if(b.let<i64>("session time", (*fresh.session_ns)()) == 0, none);
     const auto key = session_key(b, frame, fresh);
     const auto member = b.stack<MemberKey>("member");
     {
@@ -47,7 +47,7 @@ void recall_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFl
         {
             auto age = b.let<i64>("age", now);
             age -= session(&Session::seen);
-            b.jump_if(age > session_ns(), over); // below 0: another CPU has just renewed it
+            b.jump_if(age > (*fresh.session_ns)(), over); // below 0: another CPU has just renewed it
         }
         session(&Session::seen) = now;
         frame.index() = member(&MemberKey::target);
@@ -59,14 +59,13 @@ void recall_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFl
 }
 
 template <class F>
-void begin_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
-                   const StackVar<i64>& session_ns)
+void begin_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
     const auto& sessions = *F::maps(maps).sessions;
     b.note("session: the target of the client from here on");
     const Builder::StackScope scope(b);
     const Label begun = b.label("session begun");
-    b.jump_if(b.let<i64>("session time", session_ns()) == 0, begun);
+    b.jump_if(b.let<i64>("session time", (*fresh.session_ns)()) == 0, begun);
     const auto key = session_key(b, frame, fresh);
     const auto session = b.stack<Session>("session");
     session(&Session::target) = frame.index();
@@ -86,13 +85,9 @@ void begin_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
     b.bind(begun);
 }
 
-template void recall_session(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                             const StackVar<i64>&, Label);
-template void recall_session(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                             const StackVar<i64>&, Label);
-template void begin_session(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                            const StackVar<i64>&);
-template void begin_session(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                            const StackVar<i64>&);
+template void recall_session(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&, Label);
+template void recall_session(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&, Label);
+template void begin_session(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
+template void begin_session(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
 
 } // namespace lb::datapath

@@ -8,15 +8,14 @@ namespace lb::datapath {
 
 /// Emits the search for the client's target, before the pick. Goes to `found` with its id in `frame.index`
 /// where there is one that `fresh.group` has with a weight above 0, and the session is not older than
-/// `session_ns`, which it then begins anew; falls through where a target is to be picked.
+/// `fresh.session_ns`, which it then begins anew; falls through where a target is to be picked.
 template <class F>
 void recall_session(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
-                    const bpf::StackVar<i64>& session_ns, bpf::Label found);
+                    bpf::Label found);
 
 /// Emits what the next connection of the client will find: the target in `frame.index`. Where another CPU has
 /// picked for the same client meanwhile, its choice counts and goes into `frame.index`.
 template <class F>
-void begin_session(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
-                   const bpf::StackVar<i64>& session_ns);
+void begin_session(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh);
 
 } // namespace lb::datapath

@@ -237,6 +237,15 @@ bool Plan::has(Algorithm algorithm) const
     return std::ranges::find(proxies, algorithm, &PlanProxy::algorithm) != proxies.end();
 }
 
+std::vector<Algorithm> Plan::algorithms() const
+{
+    std::vector<Algorithm> all;
+    for (const auto each : {Algorithm::maglev, Algorithm::source_hash, Algorithm::random,
+                            Algorithm::round_robin, Algorithm::least_connections})
+        if (has(each)) all.push_back(each);
+    return all;
+}
+
 bool Plan::has(ForwardingMode mode) const
 {
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();

@@ -2,7 +2,7 @@
 // pass of the collector sees every connection, so what an evicted entry or a race between two CPUs has left
 // in a count is gone with the next pass. It finds out how many there were when the pass began, and adds the
 // difference to what stood there then, so nothing is lost that programs count meanwhile. Wrong by no more
-// than what began or ended in one jiffy. One thread.
+// than what began or ended in two jiffies. One thread.
 #pragma once
 
 #include <vector>

@@ -31,6 +31,7 @@ struct ModelRoute {
 struct ModelProxy {
     ModelGroup group = {};
     std::vector<ModelRoute> routes = {};
+    bool persistent = false; ///< a client's address keeps its target
 };
 
 enum class ModelKind { given, own, any };
@@ -84,6 +85,8 @@ private:
     bool ended(const Entry& forward) const;
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
+    std::string check_session(std::size_t proxy, const Address& client, const ModelGroup& group,
+                              const ModelTarget& chosen);
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
     Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry);
     Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress) const;
@@ -94,6 +97,7 @@ private:
     ModelFacts facts_;
     std::map<ModelTuple, Entry> table_ = {};
     std::map<FragmentKey, Datagram> datagrams_ = {};
+    std::map<std::pair<std::size_t, Address>, ModelTarget> sessions_ = {}; ///< by proxy and client
 };
 
 } // namespace lb::test
