@@ -1,6 +1,7 @@
 #include "datapath/algorithm.hpp"
 
 #include "datapath/hash.hpp"
+#include "datapath/scratch.hpp"
 #include "model/flow_hash.hpp"
 
 namespace lb::datapath {
@@ -92,8 +93,7 @@ void hash_source(Dsl& b, const Frame<V6>& frame, const StackVar<u64>& part)
 template <class F> void choose_next(const Choice<F>& choice)
 {
     Dsl& b = choice.b;
-    const Builder::StackScope scope(b);
-    const auto taken = b.local<u64>("turns taken");
+    const auto taken = Scratch(b, choice.fresh).template local<u64>("turns taken");
     {
         auto counter =
             b.lookup_brief(*choice.maps.turns, choice.fresh.group, choice.ways.to(Reason::internal));
@@ -112,11 +112,11 @@ template <class F> void choose_next(const Choice<F>& choice)
 }
 
 // One of the two targets that least-connections compares.
-struct Candidate {
-    explicit Candidate(Dsl& b)
-        : target(b.local<u32>("candidate")),
-          live(b.local<i64>("live")),
-          weight(b.local<i64>("weight"))
+template <class F> struct Candidate {
+    explicit Candidate(Scratch<F>& scratch)
+        : target(scratch.template local<u32>("candidate")),
+          live(scratch.template local<i64>("live")),
+          weight(scratch.template local<i64>("weight"))
     {}
     StackVar<u32> target;
     StackVar<i64> live, weight;
@@ -125,7 +125,7 @@ struct Candidate {
 // What is known of the target in `frame.index`. One that the group no longer has is taken as it is: the slots
 // are about to follow.
 template <class F>
-void weigh(const Choice<F>& choice, const Candidate& candidate, const StackView<model::MemberKey>& member,
+void weigh(const Choice<F>& choice, const Candidate<F>& candidate, const StackView<model::MemberKey>& member,
            Label no_member)
 {
     Dsl& b = choice.b;
@@ -144,12 +144,13 @@ void weigh(const Choice<F>& choice, const Candidate& candidate, const StackView<
 // The power of two choices (Mitzenmacher): of two targets that are drawn by weight, the one that has fewer
 // live connections for its weight. Looking for the least of all would cost more, and send what comes at once
 // on several CPUs to the same one.
-template <class F> void choose_least_loaded(const Choice<F>& choice, const StackVar<u64>& part)
+template <class F> void choose_least_loaded(const Choice<F>& choice)
 {
     Dsl& b = choice.b;
-    const Builder::StackScope scope(b);
-    const Candidate one(b), other(b);
-    const auto member = b.stack<model::MemberKey>("member");
+    Scratch scratch(b, choice.fresh);
+    const auto part = scratch.template local<u64>("part");
+    const Candidate one(scratch), other(scratch);
+    const auto member = scratch.template stack<model::MemberKey>("member");
     const Label chosen = b.label("less loaded");
     choose_random(choice, part);
     weigh(choice, one, member, chosen);
@@ -172,10 +173,9 @@ template <class F> void choose_by(Algorithm algorithm, const Choice<F>& choice)
     if (algorithm == Algorithm::maglev) return choose_part(choice, choice.fresh.hash);
     b.note(model::name_of(algorithm));
     if (algorithm == Algorithm::round_robin) return choose_next(choice);
-    const Builder::StackScope scope(b);
-    const auto part = b.local<u64>("part");
+    if (algorithm == Algorithm::least_connections) return choose_least_loaded(choice);
+    const auto part = Scratch(b, choice.fresh).template local<u64>("part");
     if (algorithm == Algorithm::random) return choose_random(choice, part);
-    if (algorithm == Algorithm::least_connections) return choose_least_loaded(choice, part);
     hash_source(b, choice.frame, part);
     choose_part(choice, part);
 }

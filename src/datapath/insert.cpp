@@ -200,6 +200,7 @@ void announce(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFram
 {
     using Opened = typename F::Opened;
     b.note("tell of the new connection");
+    const Builder::StackScope scope(b);
     const auto event = b.stack<Opened>("event");
     copy_address(event(&Opened::saddr), frame.key(&F::Key::saddr));
     copy_address(event(&Opened::daddr), frame.key(&F::Key::daddr));

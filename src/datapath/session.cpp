@@ -1,5 +1,7 @@
 #include "datapath/session.hpp"
 
+#include "datapath/scratch.hpp"
+
 namespace lb::datapath {
 
 using namespace bpf;
@@ -9,10 +11,11 @@ using model::Session;
 namespace {
 
 template <class F>
-StackView<typename F::SessionKey> session_key(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+StackView<typename F::SessionKey> session_key(Scratch<F>& scratch, const Frame<F>& frame,
+                                              const NewFlowFrame<F>& fresh)
 {
     using Key = typename F::SessionKey;
-    auto key = b.stack<Key>("session key");
+    auto key = scratch.template stack<Key>("session key");
     key(&Key::proxy) = fresh.proxy();
     key(&Key::zero32) = u32{0};
     copy_address(key(&Key::client), frame.key(&F::Key::saddr));
@@ -27,11 +30,11 @@ void recall_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFl
 {
     const auto& sessions = *F::maps(maps).sessions;
     b.note("session: has the client a target?");
-    const Builder::StackScope scope(b);
+    Scratch scratch(b, fresh);
     const Label none = b.label("no session"), over = b.label("session over");
     b.jump_if(b.let<i64>("session time", (*fresh.session_ns)()) == 0, none);
-    const auto key = session_key(b, frame, fresh);
-    const auto member = b.stack<MemberKey>("member");
+    const auto key = session_key(scratch, frame, fresh);
+    const auto member = scratch.template stack<MemberKey>("member");
     {
         const auto session = b.lookup(sessions, key, none);
         // Read once: a row that is taken out may be another client's in the next moment.
@@ -63,11 +66,11 @@ void begin_session(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
 {
     const auto& sessions = *F::maps(maps).sessions;
     b.note("session: the target of the client from here on");
-    const Builder::StackScope scope(b);
+    Scratch scratch(b, fresh);
     const Label begun = b.label("session begun");
     b.jump_if(b.let<i64>("session time", (*fresh.session_ns)()) == 0, begun);
-    const auto key = session_key(b, frame, fresh);
-    const auto session = b.stack<Session>("session");
+    const auto key = session_key(scratch, frame, fresh);
+    const auto session = scratch.template stack<Session>("session");
     session(&Session::target) = frame.index();
     session(&Session::zero32) = u32{0};
     {
