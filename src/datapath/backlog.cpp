@@ -1,5 +1,7 @@
 #include "datapath/backlog.hpp"
 
+#include "datapath/flow.hpp"
+
 namespace lb::datapath {
 
 using namespace bpf;
@@ -16,11 +18,14 @@ template <class F> struct Oldest {
         : key(b.stack<typename F::Key>("oldest key")),
           reply_key(b.stack<typename F::Key>("its reply key")),
           place(b.local<u32>("place")),
-          flags(b.local<u8>("its flags"))
+          flags(b.local<u8>("its flags")),
+          target(b.local<u32>("its target")),
+          ended(b.local<u32>("its end"))
     {}
     StackView<typename F::Key> key, reply_key;
-    StackVar<u32> place; ///< in the ring; then the family's row
-    StackVar<u8> flags;  ///< TCP flags of its client
+    StackVar<u32> place;         ///< in the ring; then the family's row
+    StackVar<u8> flags;          ///< TCP flags of its client
+    StackVar<u32> target, ended; ///< as in Flow, where live connections are counted
 };
 
 template <class F>
@@ -31,7 +36,7 @@ void take_place(Dsl& b, const Maps& maps, const Frame<F>& frame, const Oldest<F>
     oldest.place() = family_row<F>;
     {
         auto row = b.lookup_brief(maps.backlog, oldest.place, end);
-        auto begun = row(&BacklogRow::begun).fetch_add("begun", 1);
+        auto begun = row(&BacklogRow::begun).fetch_add(1);
         row.release();
         begun &= u64{ring.max_entries - 1};
         oldest.place().store(begun.reg());
@@ -42,34 +47,48 @@ void take_place(Dsl& b, const Maps& maps, const Frame<F>& frame, const Oldest<F>
     place.release();
 }
 
-// Falls through where the connection is to go; `goto end` where it is established or gone.
-template <class F> void judge(Dsl& b, const Maps& maps, const Oldest<F>& oldest, Label end)
+// What the table has of the connection; `goto end` where it is gone.
+template <class F> void read_entry(Dsl& b, const Maps& maps, const Oldest<F>& oldest, Label end)
 {
     using Key = typename F::Key;
     using Flow = typename F::Flow;
+    auto flow = b.lookup_brief(F::maps(maps).flows, oldest.key, end);
+    b.jump_if(flow(&Flow::direction) != Direction::forward, end);
+    make_other_key<F>(oldest.reply_key, flow, wire::protocol_tcp);
+    oldest.reply_key(&Key::protocol) = oldest.key(&Key::protocol);
+    oldest.flags() = flow(&Flow::tcp_flags);
+    if (!maps.live) return;
+    oldest.target() = flow(&Flow::target);
+    oldest.ended() = flow(&Flow::ended);
+}
+
+// Falls through where the connection is to go; `goto end` where it is established or gone.
+template <class F> void judge(Dsl& b, const Maps& maps, const Oldest<F>& oldest, Label end)
+{
+    using Flow = typename F::Flow;
     b.note("is the connection that had it still half-open?");
     const Label half_open = b.label("half-open");
-    {
-        auto flow = b.lookup_brief(F::maps(maps).flows, oldest.key, end);
-        b.jump_if(flow(&Flow::direction) != Direction::forward, end);
-        copy_address(oldest.reply_key(&Key::saddr), flow(&Flow::daddr));
-        copy_address(oldest.reply_key(&Key::daddr), flow(&Flow::saddr));
-        oldest.reply_key(&Key::sport) = flow(&Flow::dport);
-        oldest.reply_key(&Key::dport) = flow(&Flow::sport);
-        oldest.reply_key(&Key::protocol) = oldest.key(&Key::protocol);
-        oldest.reply_key(&Key::zero8) = u8{0};
-        oldest.reply_key(&Key::zero16) = u16{0};
-        oldest.flags() = flow(&Flow::tcp_flags);
-    }
+    read_entry(b, maps, oldest, end);
     {
         auto reply = b.lookup_brief(F::maps(maps).flows, oldest.reply_key, end);
         b.jump_if(reply(&Flow::tcp_flags).has(wire::tcp_rst), half_open);
         b.jump_if(reply(&Flow::packets) == u64{0}, half_open);
     }
-    b.jump_if(oldest.key(&Key::protocol) != wire::protocol_tcp, end);
+    b.jump_if(oldest.key(&F::Key::protocol) != wire::protocol_tcp, end);
     b.jump_if(oldest.flags().has(wire::tcp_rst), half_open);
     b.jump_if(oldest.flags().has(wire::tcp_ack), end);
     b.bind(half_open);
+}
+
+template <class F> void forget_live(Dsl& b, const Maps& maps, const Oldest<F>& oldest)
+{
+    if (!maps.live) return;
+    const Label counted = b.label("no longer live");
+    b.jump_if(oldest.ended() != u32{0}, counted);
+    auto live = b.lookup_brief(*maps.live, oldest.target, counted);
+    live.value().atomic_add(-1);
+    live.release();
+    b.bind(counted);
 }
 
 } // namespace
@@ -84,6 +103,7 @@ template <class F> void evict_oldest(Dsl& b, const Maps& maps, const Frame<F>& f
     b.note("then it goes");
     b.remove(F::maps(maps).flows, oldest.reply_key);
     b.remove(F::maps(maps).flows, oldest.key);
+    forget_live(b, maps, oldest);
     oldest.place() = family_row<F>;
     auto row = b.lookup_brief(maps.backlog, oldest.place, end);
     row(&BacklogRow::evicted).atomic_add(1);

@@ -17,6 +17,7 @@ template <class A> struct FamilyTypes {
     using Opened = model::FlowOpened<A>;
     using FragmentKey = model::FragmentKey<A>;
     using Fragment = model::Fragment<A>;
+    using SessionKey = model::SessionKey<A>;
     static constexpr u32 address_bits = sizeof(A) * 8;
 };
 

@@ -31,7 +31,7 @@ inline constexpr auto lb::bpf::fields<lb::model::Flow<A>> = lb::bpf::describe<lb
     member("bytes", &lb::model::Flow<A>::bytes), member("proxy", &lb::model::Flow<A>::proxy),
     member("target", &lb::model::Flow<A>::target), member("direction", &lb::model::Flow<A>::direction),
     member("tcp_flags", &lb::model::Flow<A>::tcp_flags),
-    member("port_delta", &lb::model::Flow<A>::port_delta), member("zero32", &lb::model::Flow<A>::zero32));
+    member("port_delta", &lb::model::Flow<A>::port_delta), member("ended", &lb::model::Flow<A>::ended));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(
@@ -44,7 +44,23 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::ProxyRow> = lb::bpf::describe<lb::model::ProxyRow>(
     "proxy", member("group", &lb::model::ProxyRow::group),
     member("algorithm", &lb::model::ProxyRow::algorithm), member("mode", &lb::model::ProxyRow::mode),
-    member("zero16", &lb::model::ProxyRow::zero16), member("id", &lb::model::ProxyRow::id));
+    member("zero16", &lb::model::ProxyRow::zero16), member("session_ns", &lb::model::ProxyRow::session_ns),
+    member("id", &lb::model::ProxyRow::id), member("zero32", &lb::model::ProxyRow::zero32));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::MemberKey> = lb::bpf::describe<lb::model::MemberKey>(
+    "member", member("group", &lb::model::MemberKey::group), member("target", &lb::model::MemberKey::target));
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::SessionKey<A>> = lb::bpf::describe<lb::model::SessionKey<A>>(
+    lb::model::name_of_family<A>("session_key4", "session_key6"),
+    member("proxy", &lb::model::SessionKey<A>::proxy), member("zero32", &lb::model::SessionKey<A>::zero32),
+    member("client", &lb::model::SessionKey<A>::client));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::Session> = lb::bpf::describe<lb::model::Session>(
+    "session", member("target", &lb::model::Session::target), member("zero32", &lb::model::Session::zero32),
+    member("seen", &lb::model::Session::seen));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =

@@ -12,6 +12,22 @@ template <class F>
 void find_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const bpf::View<typename F::Flow>& flow,
                bpf::Label missing);
 
+/// Emits the key of a connection's other entry: what its packets have in the other direction.
+template <class F>
+void make_other_key(const bpf::StackView<typename F::Key>& key, const bpf::View<typename F::Flow>& flow,
+                    u8 protocol)
+{
+    using Key = typename F::Key;
+    using Flow = typename F::Flow;
+    copy_address(key(&Key::saddr), flow(&Flow::daddr));
+    copy_address(key(&Key::daddr), flow(&Flow::saddr));
+    key(&Key::sport) = flow(&Flow::dport);
+    key(&Key::dport) = flow(&Flow::sport);
+    key(&Key::protocol) = protocol;
+    key(&Key::zero8) = u8{0};
+    key(&Key::zero16) = u16{0};
+}
+
 /// Emits what every packet leaves in its entry: the time, a packet, its bytes and its TCP flags.
 /// `bytes` emits their number into a scratch register.
 template <class Flow, class L4, class Bytes>

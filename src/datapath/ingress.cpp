@@ -6,6 +6,7 @@
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
+#include "datapath/live.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/rate_limit.hpp"
 #include "datapath/ways.hpp"
@@ -84,10 +85,11 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     limiter.take({Limit::source_connections, Limit::source_packets});
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
     hash_flow(b, frame, fresh);
-    pick_target(b, in.maps, frame, fresh, in.ways);
+    pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
     limiter.take({Limit::target_connections, Limit::target_packets});
     auto row = read_target(b, in.maps, frame, in.ways);
     insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
+    count_begin(b, in.maps, frame, fresh);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
@@ -121,6 +123,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     Limiter<F, L4>{b, in.plan, in.maps, frame, fresh, in.ways}.take_known(flow);
     b.bind(admitted); // the first packet, too, where another CPU has made its entry meanwhile
     touch_flow(b, flow, headers.l4, bytes);
+    count_end(b, in.maps, frame, flow, headers.l4, model::Direction::forward);
     b.bind(apply);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
@@ -147,7 +150,7 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     Dsl& b = in.b;
     const Builder::StackScope scope(b);
     const Frame<F> frame(b);
-    const NewFlowFrame<F> fresh(b);
+    const NewFlowFrame<F> fresh(b, in.plan);
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::no_listener,

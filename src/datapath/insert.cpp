@@ -12,8 +12,6 @@ using model::TargetRow;
 
 namespace {
 
-constexpr i32 already_there = -17; // -EEXIST
-
 // Both entries but for what depends on the source port, and the key by which replies come.
 template <class F, class L4>
 void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers,
@@ -38,7 +36,7 @@ void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, c
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
         (*entry)(&F::Flow::proxy) = row(&TargetRow::proxy);
         (*entry)(&F::Flow::target) = frame.index();
-        (*entry)(&F::Flow::zero32) = 0;
+        (*entry)(&F::Flow::ended) = 0;
     }
     fresh.forward(&F::Flow::direction) = Direction::forward;
     fresh.reply(&F::Flow::direction) = Direction::reply;
@@ -203,6 +201,7 @@ void announce(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFram
 {
     using Opened = typename F::Opened;
     b.note("tell of the new connection");
+    const Builder::StackScope scope(b);
     const auto event = b.stack<Opened>("event");
     copy_address(event(&Opened::saddr), frame.key(&F::Key::saddr));
     copy_address(event(&Opened::daddr), frame.key(&F::Key::daddr));

@@ -71,9 +71,20 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
         .routes = {"routes" + suffix, bpf::MapType::lpm_trie, std::max<u32>(1, static_cast<u32>(routes)),
                    bpf::map_no_prealloc},
         .own_addresses = {"own" + suffix, bpf::MapType::hash, own_addresses_max},
-        .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max}};
+        .fragments = {"fragments" + suffix, bpf::MapType::lru_hash, fragments_max},
+        .sessions = {}};
     add_admission(maps, plan, family, suffix);
+    if (plan.has_persistence())
+        maps.sessions.emplace("sessions" + suffix, bpf::MapType::lru_hash,
+                              std::max(plan.max_connections, sessions_min));
     return maps;
+}
+
+u32 members_count(const model::Plan& plan)
+{
+    std::size_t count = 0;
+    for (const auto& group : plan.groups) count += group.members.size();
+    return std::max(static_cast<u32>(count), u32{1});
 }
 
 } // namespace
@@ -88,11 +99,17 @@ Maps::Maps(const model::Plan& plan)
       exits("exits", bpf::MapType::percpu_array, model::reasons_count),
       backlog("backlog", bpf::MapType::array, 2u)
 {
+    using model::Algorithm;
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
     const bool limits_targets = has_limit(plan, per_target, both_families);
     if (limits_targets || has_limit(plan, per_source, both_families))
         limits.emplace("limits", bpf::MapType::array, ids_end(plan.proxies));
     if (limits_targets) target_buckets.emplace("target_buckets", bpf::MapType::array, ids_end(plan.targets));
+    if (plan.has(Algorithm::least_connections) || plan.has_persistence())
+        members.emplace("members", bpf::MapType::hash, members_count(plan));
+    if (plan.has(Algorithm::round_robin)) turns.emplace("turns", bpf::MapType::array, ids_end(plan.groups));
+    if (plan.has(Algorithm::least_connections))
+        live.emplace("live", bpf::MapType::array, ids_end(plan.targets), bpf::map_mmapable);
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -110,6 +127,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
             maps.push_back(each);
         if (family.prefixes) maps.push_back(&*family.prefixes);
         if (family.source_buckets) maps.push_back(&*family.source_buckets);
+        if (family.sessions) maps.push_back(&*family.sessions);
     };
     if (v4) add(*v4);
     if (v6) add(*v6);
@@ -121,6 +139,9 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     if (proxies) maps.push_back(&*proxies);
     if (limits) maps.push_back(&*limits);
     if (target_buckets) maps.push_back(&*target_buckets);
+    if (members) maps.push_back(&*members);
+    if (turns) maps.push_back(&*turns);
+    if (live) maps.push_back(&*live);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

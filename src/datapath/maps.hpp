@@ -27,6 +27,8 @@ template <class A> struct FamilyMaps {
     bpf::Map<A, u32> own_addresses; ///< the host's addresses, kept current; the value is not used
     /// Datagrams whose first fragment has passed. LRU: they end without a word.
     bpf::Map<model::FragmentKey<A>, model::Fragment<A>> fragments;
+    /// Only with session persistence. LRU: whoever has been away for the longest makes room.
+    std::optional<bpf::Map<model::SessionKey<A>, model::Session>> sessions;
 };
 
 struct Maps {
@@ -41,7 +43,13 @@ struct Maps {
     std::optional<bpf::Map<u32, model::LimitsRow>> limits;       ///< by proxy id
     std::optional<bpf::Map<u32, model::Buckets>> target_buckets; ///< by target id
     bpf::Map<u32, model::GroupRow> groups;                       ///< by group id: where its slot table lies
-    bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
+    bpf::Map<u32, u32> slots; ///< the slot tables, one after the other: target ids
+    /// Weights of targets in groups, where a pick asks for them: least-connections, session persistence.
+    std::optional<bpf::Map<model::MemberKey, u32>> members;
+    std::optional<bpf::Map<u32, u64>> turns; ///< by group id, for round-robin: how many have been taken
+    /// By target id, for least-connections: its live connections. The programs count, the collector corrects.
+    /// Signed: a count that is wrong by one must not look like the largest there is.
+    std::optional<bpf::Map<u32, i64>> live;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
     bpf::Map<u32, model::BacklogRow> backlog;      ///< by family: where its ring is at
@@ -63,6 +71,9 @@ u32 slots_capacity(const model::Plan& plan);
 inline constexpr u32 source_buckets_min = 16384, source_buckets_max = 1u << 20;
 inline constexpr u32 own_addresses_max = 4096;
 inline constexpr u32 fragments_max = 16384;
+/// Sessions are as many as connections, but no fewer than this: the kernel gives each CPU a part of an LRU
+/// map, and evicts where that is used up.
+inline constexpr u32 sessions_min = 16384;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 
 } // namespace lb::datapath

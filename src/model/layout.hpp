@@ -46,7 +46,9 @@ template <class A> struct Flow {
     Direction direction = Direction::forward;
     u8 tcp_flags = 0;   ///< every TCP flag seen in this direction, or-ed
     u16 port_delta = 0; ///< the same of ports alone
-    u32 zero32 = 0;
+    /// Of the forward entry, where live connections are counted: when its target had one less, as the low
+    /// half of jiffies64 with the last bit set. 0: it is counted still.
+    u32 ended = 0;
 };
 using Flow4 = Flow<be32>;
 using Flow6 = Flow<Address6>;
@@ -70,11 +72,13 @@ struct ProxyRow {
     u8 algorithm = 0; ///< model::Algorithm
     u8 mode = 0;      ///< model::ForwardingMode
     u16 zero16 = 0;
+    i64 session_ns = 0; ///< how long a client stays with its target; 0: it doesn't
     /// Its own id. Read from here it is any number to the verifier, which would follow a constant of each
     /// leaf of the listeners' tree on its own, as far as it is the key of a lookup.
     u32 id = 0;
+    u32 zero32 = 0;
 };
-static_assert(sizeof(ProxyRow) == 12);
+static_assert(sizeof(ProxyRow) == 24);
 
 /// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
 struct GroupRow {
@@ -84,6 +88,29 @@ struct GroupRow {
     constexpr u32 first() const { return static_cast<u32>(word); }
     constexpr u32 slots() const { return static_cast<u32>(word >> 32); }
 };
+
+/// Who belongs to a group; the value is the effective weight there. A target may be in several groups.
+struct MemberKey {
+    u32 group = 0;  ///< group id
+    u32 target = 0; ///< target id
+};
+static_assert(sizeof(MemberKey) == 8);
+
+/// A client of a proxy with session persistence: its port is not part of it.
+template <class A> struct SessionKey {
+    u32 proxy = 0; ///< proxy id
+    u32 zero32 = 0;
+    A client{};
+};
+static_assert(sizeof(SessionKey<be32>) == 12 && sizeof(SessionKey<Address6>) == 24);
+
+/// The target that it was given.
+struct Session {
+    u32 target = 0; ///< target id
+    u32 zero32 = 0;
+    i64 seen = 0; ///< when its last connection began, in ns since boot
+};
+static_assert(sizeof(Session) == 16);
 
 /// Key of source routes and of allow and deny lists: longest prefix match over the proxy id (all of its bits)
 /// and the source address.

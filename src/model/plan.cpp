@@ -11,6 +11,8 @@
 namespace lb::model {
 namespace {
 
+using namespace std::chrono_literals;
+
 struct NotYet {
     std::string_view what;
     bool (*asked)(const PlanProxy& proxy);
@@ -20,11 +22,6 @@ template <auto member, auto value> bool is(const PlanProxy& proxy) { return prox
 
 // What the file can ask for and the datapath doesn't have.
 constexpr NotYet not_yet[] = {
-    {"algorithm round-robin", is<&PlanProxy::algorithm, Algorithm::round_robin>},
-    {"algorithm random", is<&PlanProxy::algorithm, Algorithm::random>},
-    {"algorithm least-connections", is<&PlanProxy::algorithm, Algorithm::least_connections>},
-    {"algorithm source-hash", is<&PlanProxy::algorithm, Algorithm::source_hash>},
-    {"session-persistence", [](const PlanProxy& proxy) { return proxy.persistence.has_value(); }},
     {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
     {"forwarding mode dsr-l2", is<&PlanProxy::mode, ForwardingMode::dsr_l2>},
     {"forwarding mode dsr-ipip", is<&PlanProxy::mode, ForwardingMode::dsr_ipip>},
@@ -234,6 +231,7 @@ ProxyRow proxy_row(const PlanProxy& proxy)
     return {.group = proxy.default_group,
             .algorithm = static_cast<u8>(proxy.algorithm),
             .mode = static_cast<u8>(proxy.mode),
+            .session_ns = std::chrono::nanoseconds(proxy.persistence.value_or(0s)).count(),
             .id = proxy.id};
 }
 
@@ -247,9 +245,23 @@ bool Plan::has(Algorithm algorithm) const
     return std::ranges::find(proxies, algorithm, &PlanProxy::algorithm) != proxies.end();
 }
 
+std::vector<Algorithm> Plan::algorithms() const
+{
+    std::vector<Algorithm> all;
+    for (const auto each : {Algorithm::maglev, Algorithm::source_hash, Algorithm::random,
+                            Algorithm::round_robin, Algorithm::least_connections})
+        if (has(each)) all.push_back(each);
+    return all;
+}
+
 bool Plan::has(ForwardingMode mode) const
 {
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
+}
+
+bool Plan::has_persistence() const
+{
+    return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return proxy.persistence.has_value(); });
 }
 
 bool Plan::has_features() const

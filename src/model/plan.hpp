@@ -129,14 +129,16 @@ struct Plan {
     bool loopback_interface = false; ///< `lo` is among the interfaces
     Settings settings = {};
 
-    bool has(Family family) const;       ///< some listener is of it
-    bool has(Algorithm algorithm) const; ///< some proxy picks by it
-    bool has(ForwardingMode mode) const; ///< some proxy forwards by it
+    bool has(Family family) const;             ///< some listener is of it
+    bool has(Algorithm algorithm) const;       ///< some proxy picks by it
+    std::vector<Algorithm> algorithms() const; ///< those, each once
+    bool has(ForwardingMode mode) const;       ///< some proxy forwards by it
     /// Some proxy that listens with this family and protocol has such a limit.
     bool has(Limit limit, Family family, Protocol protocol) const;
     /// The same of allow or deny lists.
     bool has_lists(Family family, Protocol protocol) const;
-    bool has_features() const; ///< some proxy asks for more than Maglev and NAT
+    bool has_persistence() const; ///< some proxy keeps a client's address with its target
+    bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together

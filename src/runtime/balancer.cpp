@@ -79,6 +79,11 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
         if (!events) return std::unexpected(events.error());
         events_ = std::move(*events);
     }
+    if (maps.live) {
+        auto live = LiveCounts::open(tables_["live"]);
+        if (!live) return std::unexpected(live.error());
+        live_ = std::move(*live);
+    }
     if (auto followed = follow_addresses(); !followed) return followed;
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
@@ -123,6 +128,12 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
     const auto timeouts = model::Timeouts::from(plan_.settings);
+    LiveCounts* const live = live_ ? &*live_ : nullptr;
+    if (live) {
+        const auto now = clock_.now();
+        if (!now) return std::unexpected(now.error());
+        live->begin(*now);
+    }
     Collected sum;
     const auto add = [&](const Result<Collected>& collected) -> Result<void> {
         if (!collected) return std::unexpected(collected.error());
@@ -131,11 +142,13 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
         return {};
     };
     if (tables_.has("flows4"))
-        if (auto done = add(collect<be32>(tables_["flows4"], clock_, timeouts, ended)); !done)
+        if (auto done = add(collect<be32>(tables_["flows4"], clock_, timeouts, ended, live)); !done)
             return std::unexpected(done.error());
     if (tables_.has("flows6"))
-        if (auto done = add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended)); !done)
+        if (auto done = add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended, live));
+            !done)
             return std::unexpected(done.error());
+    if (live) live->correct();
     return sum;
 }
 

@@ -65,6 +65,7 @@ private:
     Tables tables_ = {};
     JiffiesClock clock_ = {};
     std::optional<OpenedEvents> events_ = {};
+    std::optional<LiveCounts> live_ = {}; ///< with least-connections
 };
 
 /// Tells the process of an instance to detach and end.

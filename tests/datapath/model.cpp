@@ -129,6 +129,17 @@ Judgement Model::translated(const Bytes& frame, const Parsed& parsed, Entry& ent
     return {entry.reply ? Reason::reply_forwarded : Reason::forwarded, rewritten(frame, parsed, entry.to)};
 }
 
+// A client that has had a connection gets the same target again, where its group has that.
+std::string Model::check_session(std::size_t proxy, const Address& client, const ModelGroup& group,
+                                 const ModelTarget& chosen)
+{
+    if (!facts_.proxies[proxy].persistent) return "";
+    const auto [session, first] = sessions_.try_emplace({proxy, client}, chosen);
+    const ModelTarget had = std::exchange(session->second, chosen);
+    if (first || had == chosen || std::ranges::find(group, had) == group.end()) return "";
+    return "the client had another target: " + lab::endpoint_text(had.ip, had.port);
+}
+
 Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::string& interface,
                       const Bytes& out)
 {
@@ -147,6 +158,8 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     ModelTuple to = tuple_in(out, parsed.version, parsed.ip_at, parsed.l4_at, from.protocol);
     if (std::ranges::find(group, ModelTarget{to.daddr, to.dport}) == group.end())
         fault = "its target is not of the group: " + lab::describe(out);
+    else
+        fault = check_session(listener->proxy, from.saddr, group, {to.daddr, to.dport});
     to.saddr = from.saddr;
     const auto reply_of = [&](u16 port) {
         ModelTuple reply = to.reversed();

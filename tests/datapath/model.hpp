@@ -38,6 +38,7 @@ struct ModelProxy {
     ModelGroup group = {};
     std::vector<ModelRoute> routes = {};
     std::vector<ModelPrefix> allow = {}, deny = {}; ///< as the file has them
+    bool persistent = false;                        ///< a client's address keeps its target
 };
 
 enum class ModelKind { given, own, any };
@@ -96,6 +97,8 @@ private:
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     bool lets_in(const ModelProxy& proxy, const Address& client) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
+    std::string check_session(std::size_t proxy, const Address& client, const ModelGroup& group,
+                              const ModelTarget& chosen);
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
     Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry);
     Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress) const;
@@ -107,6 +110,7 @@ private:
     std::map<ModelTuple, Entry> table_ = {};
     std::map<FragmentKey, Datagram> datagrams_ = {};
     std::map<u8, std::deque<ModelTuple>> newest_ = {}; ///< by IP version; the oldest first
+    std::map<std::pair<std::size_t, Address>, ModelTarget> sessions_ = {}; ///< by proxy and client
 };
 
 } // namespace lb::test

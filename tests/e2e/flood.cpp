@@ -67,7 +67,7 @@ bpf::Program make_program(const lab::Bytes& frame, u32 first_source)
         const auto source = b.stack<Source>("source");
         {
             auto row = b.lookup_brief(sent, index, out);
-            auto number = row.value().fetch_add("number", 1);
+            auto number = row.value().fetch_add(1);
             row.release();
             number += u64{first_source};
             b.emit(to_be(number.reg(), 32), Loc::current());

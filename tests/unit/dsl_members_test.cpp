@@ -66,6 +66,10 @@ TEST_CASE("what is added to a member may be a constant, a variable, or a member"
     check_rows({
         {"r0 = 1\nlock *(u64 *)(r1 +0) += r0\n", [](Dsl&, auto& v) { v(&Value::count).atomic_add(1); }},
         {"r0 = -1\nlock *(u32 *)(r1 +20) += r0\n", [](Dsl&, auto& v) { v(&Value::balance).atomic_add(-1); }},
+        {"r0 = 1\nr0 = atomic64_fetch_add((u64 *)(r1 +0), r0)\n",
+         [](Dsl&, auto& v) { v(&Value::count).fetch_add(1); }},
+        {"r0 = *(u32 *)(r1 +8)\nr0 = atomic_xchg((u32 *)(r1 +8), r0)\n",
+         [](Dsl&, auto& v) { v(&Value::number).exchange(v(&Value::number)); }},
         {"r6 = 9\nlock *(u64 *)(r1 +0) += r6\n",
          [](Dsl& b, auto& v) { v(&Value::count).atomic_add(b.keep<u64>("x", 9)); }},
         {"r0 = *(u32 *)(r1 +8)\nlock *(u64 *)(r1 +0) += r0\n",

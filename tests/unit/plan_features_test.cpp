@@ -113,6 +113,19 @@ TEST_CASE("a proxy's algorithm, mode, path and persistence come into the plan", 
     CHECK(resolved(config_of(mode("dsr-gue"))).proxies[0].gue_port == 6080);
 }
 
+TEST_CASE("a proxy's row says how its connections are picked", "[plan]")
+{
+    const auto row = [](const std::string& members) {
+        return proxy_row(resolved(config_of(members)).proxies[0]);
+    };
+    CHECK(row("").algorithm == static_cast<u8>(Algorithm::maglev));
+    CHECK(row("").session_ns == 0);
+    CHECK(row(R"("algorithm": "source-hash")").algorithm == static_cast<u8>(Algorithm::source_hash));
+    CHECK(row(R"("session-persistence": {"timeout-sec": 604800})").session_ns == 604'800'000'000'000);
+    CHECK(resolved(config_of(R"("session-persistence": true)")).has_persistence());
+    CHECK_FALSE(resolved(config_of("")).has_persistence());
+}
+
 TEST_CASE("lists become one set of prefixes, where deny wins over the same in allow", "[plan]")
 {
     const auto lines = [](const Plan& plan) {
@@ -259,12 +272,9 @@ TEST_CASE("what the datapath does not have yet is refused by its name", "[plan]"
     const auto no = [](const std::string& what) {
         return "proxy web: " + what + " is not available in this version";
     };
-    for (const std::string name : {"round-robin", "random", "least-connections", "source-hash"})
-        CHECK(missing("\"algorithm\": \"" + name + "\"") == no("algorithm " + name));
     for (const std::string name : {"full-nat", "dsr-l2", "dsr-ipip", "dsr-gue"})
         CHECK(missing(mode(name)) == no("forwarding mode " + name));
     CHECK(missing(R"("forwarding": {"path": "fast"})") == no("forwarding path fast"));
-    CHECK(missing(R"("session-persistence": true)") == no("session-persistence"));
 }
 
 TEST_CASE("what says no more than the default is there", "[plan]")

@@ -164,16 +164,12 @@ void Field<T>::compare_exchange(const Var<T>& seen, const Var<T>& desired, Loc l
                    loc);
 }
 
-template <Scalar T>
-Var<T> Field<T>::fetch_add(std::string_view name, const Operand<T>& by) const requires(Arithmetic<T>)
+template <Scalar T> Var<T> Field<T>::fetch(Atomic op, const Operand<T>& with, Loc loc) const
 {
-    check_use(by);
-    Var<T> before(*builder_, builder_->take(Pool::scratch, name, where_));
-    before = by;
-    builder_->emit(
-        atomic(Atomic::fetch_add, width_for<sizeof(T)>, base_, builder_->off16(off_, where_), before.reg()),
-        where_);
-    return before;
+    Var<T> value(*builder_, builder_->take(Pool::scratch, "fetched", loc));
+    value = with;
+    builder_->emit(atomic(op, width_for<sizeof(T)>, base_, builder_->off16(off_, where_), value.reg()), loc);
+    return value;
 }
 
 template <Scalar T> void Field<T>::add(const Operand<T>& by) const requires(Arithmetic<T>)
