@@ -227,6 +227,44 @@ TEST_CASE("without stats-enabled no connection is told", "[feature]")
     CHECK(told.egress.code == without.egress.code);
 }
 
+TEST_CASE("an algorithm that no proxy picks by has no instruction and no map", "[feature]")
+{
+    const auto by = [](const std::string& name) {
+        return with({{.more = "\"algorithm\": \"" + name + "\""}});
+    };
+    const Programs maglev = with({{}}), source = by("source-hash"), random = by("random"),
+                   turns = by("round-robin"), least = by("least-connections");
+    CHECK(by("maglev").ingress.code == maglev.ingress.code);
+    for (const auto* without : {&maglev, &source, &random, &turns})
+        for (const auto program : {&Programs::ingress, &Programs::egress}) {
+            CHECK_FALSE(names(without->*program, "live"));
+            CHECK_FALSE(names(without->*program, "members"));
+        }
+    for (const auto* without : {&maglev, &source, &random, &least})
+        CHECK_FALSE(names(without->ingress, "turns"));
+    for (const auto* without : {&maglev, &source, &turns})
+        CHECK_FALSE(calls(without->ingress, Helper::get_prandom_u32));
+    CHECK_FALSE(names(maglev.ingress, "proxies"));
+    CHECK(names(turns.ingress, "turns"));
+    CHECK(calls(random.ingress, Helper::get_prandom_u32));
+    CHECK(names(least.ingress, "live"));
+    CHECK(names(least.ingress, "members"));
+    CHECK(names(least.egress, "live"));
+    for (const auto* each : {&source, &random, &turns}) CHECK(each->egress.code == maglev.egress.code);
+}
+
+TEST_CASE("without session-persistence no session is looked up", "[feature]")
+{
+    const Programs without = with({{}}), kept = with({{.more = R"("session-persistence": true)"}});
+    CHECK_FALSE(names(without.ingress, "sessions"));
+    CHECK(names(kept.ingress, "sessions4"));
+    CHECK(names(kept.ingress, "members"));
+    CHECK_FALSE(names(kept.ingress, "live"));
+    CHECK(kept.egress.code == without.egress.code);
+    // How long is a row's content.
+    CHECK(with({{.more = R"("session-persistence": {"timeout-sec": 7})"}}).ingress.code == kept.ingress.code);
+}
+
 TEST_CASE("one port is compared once; ports beyond four are searched by halves", "[feature]")
 {
     const auto listeners = [](u32 count) {
