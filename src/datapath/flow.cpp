@@ -1,5 +1,7 @@
 #include "datapath/flow.hpp"
 
+#include "datapath/carry.hpp"
+
 namespace lb::datapath {
 
 using namespace bpf;
@@ -19,6 +21,7 @@ void reopen_closed(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
     using Flow = typename F::Flow;
     b.note("a SYN on a known tuple: has that connection ended?");
     const Label ended = b.label("ended"), lives = b.label("lives");
+    if (maps.carriers) reopen_carried(b, maps, frame, flow, missing, lives);
     copy_address(fresh.reply_key(&Key::saddr), flow(&Flow::daddr));
     copy_address(fresh.reply_key(&Key::daddr), flow(&Flow::saddr));
     fresh.reply_key(&Key::sport) = flow(&Flow::dport);

@@ -11,8 +11,6 @@ using model::TargetRow;
 
 namespace {
 
-constexpr i32 already_there = -17; // -EEXIST
-
 // Both entries but for what depends on the source port, and the key by which replies come.
 template <class F, class L4>
 void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers,
@@ -37,7 +35,7 @@ void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, c
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
         (*entry)(&F::Flow::proxy) = row(&TargetRow::proxy);
         (*entry)(&F::Flow::target) = frame.index();
-        (*entry)(&F::Flow::zero32) = 0;
+        (*entry)(&F::Flow::carried) = 0;
     }
     fresh.forward(&F::Flow::direction) = Direction::forward;
     fresh.reply(&F::Flow::direction) = Direction::reply;
@@ -202,6 +200,7 @@ void announce(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFram
 {
     using Opened = typename F::Opened;
     b.note("tell of the new connection");
+    const Builder::StackScope scope(b);
     const auto event = b.stack<Opened>("event");
     copy_address(event(&Opened::saddr), frame.key(&F::Key::saddr));
     copy_address(event(&Opened::daddr), frame.key(&F::Key::daddr));
@@ -226,6 +225,15 @@ void announce(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFram
 }
 
 } // namespace
+
+template <class F>
+void tell_of_connection(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+{
+    count_connection(b, maps, frame);
+    if (maps.events) announce(b, maps, frame, fresh);
+}
+template void tell_of_connection(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
+template void tell_of_connection(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
 
 template <class F, class L4>
 void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
@@ -260,8 +268,7 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
 
     b.bind(made);
     renew_reply(b, maps, frame, fresh, ways);
-    count_connection(b, maps, frame);
-    if (maps.events) announce(b, maps, frame, fresh);
+    tell_of_connection(b, maps, frame, fresh);
     b.point(flow, fresh.forward);
 }
 template void insert_flow(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,

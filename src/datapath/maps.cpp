@@ -52,6 +52,10 @@ Maps::Maps(const model::Plan& plan)
       exits("exits", bpf::MapType::percpu_array, model::reasons_count)
 {
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
+    if (plan.has_dsr()) {
+        carriers.emplace("carriers", bpf::MapType::array, ids_end(plan.targets));
+        devices.emplace("devices", bpf::MapType::devmap_hash, devices_max);
+    }
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -75,6 +79,8 @@ std::vector<const bpf::MapSpec*> Maps::all() const
           static_cast<const bpf::MapSpec*>(&exits)})
         maps.push_back(each);
     if (proxies) maps.push_back(&*proxies);
+    if (carriers) maps.push_back(&*carriers);
+    if (devices) maps.push_back(&*devices);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

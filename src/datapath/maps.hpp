@@ -32,6 +32,9 @@ struct Maps {
     /// By proxy id, where some proxy asks for more than Maglev and NAT. Rows and not constants in the leaves
     /// of the listeners' tree: these would make the verifier follow each leaf to the program's end.
     std::optional<bpf::Map<u32, model::ProxyRow>> proxies;
+    /// By target id, and the interfaces that XDP can send by; with direct server return.
+    std::optional<bpf::Map<u32, model::CarrierRow>> carriers;
+    std::optional<bpf::Map<u32, u32>> devices;
     bpf::Map<u32, model::GroupRow> groups;         ///< by group id: where its slot table lies
     bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
@@ -49,6 +52,7 @@ u32 slots_capacity(const model::Plan& plan);
 
 inline constexpr u32 own_addresses_max = 4096;
 inline constexpr u32 fragments_max = 16384;
+inline constexpr u32 devices_max = 1024;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 
 } // namespace lb::datapath

@@ -46,7 +46,9 @@ template <class A> struct Flow {
     Direction direction = Direction::forward;
     u8 tcp_flags = 0;   ///< every TCP flag seen in this direction, or-ed
     u16 port_delta = 0; ///< the same of ports alone
-    u32 zero32 = 0;
+    /// 0: what is said above is written. 1: the packet goes to its target as it is, by the row of `carriers`;
+    /// `sport` is the tunnel's source port then, and there is no reply entry, since no reply comes this way.
+    u32 carried = 0;
 };
 using Flow4 = Flow<be32>;
 using Flow6 = Flow<Address6>;
@@ -59,9 +61,23 @@ struct TargetRow {
     be16 port{};
     u16 zero16 = 0;
     u32 proxy = 0;
-    u32 zero32 = 0;
+    u32 carried = 0; ///< as in Flow
 };
 static_assert(sizeof(TargetRow) == 32);
+
+/// How packets get to a target of direct server return. By target id; there only where some proxy has such a
+/// mode.
+struct CarrierRow {
+    Address6 saddr6{}, daddr6{}; ///< of the tunnel's packet; in dsr-l2 the daddr is whose neighbour is asked
+    be32 saddr4{}, daddr4{};
+    u8 mode = 0;   ///< model::ForwardingMode
+    u8 family = 0; ///< of these addresses, 4 or 6; 0: this host has no address toward the target now
+    be16 port{};   ///< the tunnel's destination port, for dsr_gue
+    u8 fast = 0;   ///< whether lb may send by itself
+    u8 zero8 = 0;
+    u16 zero16 = 0;
+};
+static_assert(sizeof(CarrierRow) == 48);
 
 /// What a connection's first packet has to know of its proxy. By proxy id; there only where some proxy asks
 /// for more than Maglev and NAT.
@@ -121,8 +137,8 @@ template <class A> struct Fragment {
     A saddr{}, daddr{};    ///< the addresses to write
     u64 seen = 0;          ///< when, in ns since boot
     u16 address_delta = 0; ///< as in Flow
-    u16 zero16 = 0;
-    u32 zero32 = 0;
+    be16 sport{};          ///< of the tunnel, where `carrier` is not 0
+    u32 carrier = 0;       ///< 0: translated; else the id, plus 1, of the target that it was carried to
 };
 static_assert(sizeof(Fragment<be32>) == 24 && sizeof(Fragment<Address6>) == 48);
 

@@ -26,10 +26,8 @@ constexpr NotYet not_yet[] = {
     {"algorithm source-hash", is<&PlanProxy::algorithm, Algorithm::source_hash>},
     {"session-persistence", [](const PlanProxy& proxy) { return proxy.persistence.has_value(); }},
     {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
-    {"forwarding mode dsr-l2", is<&PlanProxy::mode, ForwardingMode::dsr_l2>},
-    {"forwarding mode dsr-ipip", is<&PlanProxy::mode, ForwardingMode::dsr_ipip>},
-    {"forwarding mode dsr-gue", is<&PlanProxy::mode, ForwardingMode::dsr_gue>},
-    {"forwarding path fast", is<&PlanProxy::path, ForwardingPath::fast>},
+    {"forwarding path fast",
+     [](const PlanProxy& proxy) { return proxy.path == ForwardingPath::fast && !is_dsr(proxy.mode); }},
     {"an allow or deny list", is<&PlanProxy::has_prefixes, true>},
     {"a rate limit per source", [](const PlanProxy& proxy) { return proxy.per_source.any(); }},
     {"a rate limit per target", [](const PlanProxy& proxy) { return proxy.per_target.any(); }},
@@ -90,7 +88,7 @@ private:
     void add_proxy(const ProxyConfig& proxy);
     void add_listeners(const ProxyConfig& config, u32 proxy);
     u32 add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy);
-    u32 add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy);
+    u32 add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy);
     void add_prefixes(const ProxyConfig& proxy, u32 id);
     void sort_listeners();
 
@@ -115,11 +113,12 @@ void Planner::collect_interfaces()
     plan_.loopback_interface = ingress.contains("lo");
 }
 
-u32 Planner::add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy)
+u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy)
 {
-    const u32 id = target_ids_.id_of(proxy_name + "/" + endpoint.text());
+    const u32 id = target_ids_.id_of(config.name + "/" + endpoint.text());
     if (known_targets_.insert(id).second) {
-        plan_.targets.push_back({.id = id, .proxy = proxy, .endpoint = endpoint});
+        plan_.targets.push_back(
+            {.id = id, .proxy = proxy, .endpoint = endpoint, .carried = is_dsr(config.forwarding.mode)});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
     return id;
@@ -131,7 +130,7 @@ u32 Planner::add_group(const std::vector<TargetConfig>& targets, const ProxyConf
     PlanGroup group{.id = static_cast<u32>(plan_.groups.size()), .proxy = proxy};
     GroupKey key{proxy, {}};
     for (const auto& target : targets) {
-        const u32 id = add_target(target.endpoint, config.name, proxy);
+        const u32 id = add_target(target.endpoint, config, proxy);
         group.members.push_back({id, target.weight});
         key.second.emplace_back(id, target.weight);
     }
@@ -214,7 +213,7 @@ void Planner::sort_listeners()
 TargetRow target_row(const PlanTarget& target)
 {
     const IpAddress& ip = target.endpoint.ip;
-    TargetRow row{.port = be16(target.endpoint.port), .proxy = target.proxy};
+    TargetRow row{.port = be16(target.endpoint.port), .proxy = target.proxy, .carried = target.carried};
     if (ip.is_v6())
         row.address6 = ip.address6();
     else
@@ -227,6 +226,25 @@ ProxyRow proxy_row(const PlanProxy& proxy)
     return {.group = proxy.default_group,
             .algorithm = static_cast<u8>(proxy.algorithm),
             .mode = static_cast<u8>(proxy.mode)};
+}
+
+CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
+                       const std::optional<IpAddress>& source)
+{
+    CarrierRow row{.mode = static_cast<u8>(proxy.mode),
+                   .port = be16(proxy.gue_port),
+                   .fast = proxy.path != ForwardingPath::stack};
+    if (!source) return row;
+    const IpAddress& ip = target.endpoint.ip;
+    row.family = static_cast<u8>(family_of(ip));
+    if (ip.is_v6()) {
+        row.saddr6 = source->address6();
+        row.daddr6 = ip.address6();
+    } else {
+        row.saddr4 = source->v4();
+        row.daddr4 = ip.v4();
+    }
+    return row;
 }
 
 bool Plan::has(Family family) const
@@ -242,6 +260,11 @@ bool Plan::has(Algorithm algorithm) const
 bool Plan::has(ForwardingMode mode) const
 {
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
+}
+
+bool Plan::has_dsr() const
+{
+    return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return is_dsr(proxy.mode); });
 }
 
 bool Plan::has_features() const

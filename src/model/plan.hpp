@@ -79,11 +79,16 @@ struct PlanTarget {
     u32 id = 0;
     u32 proxy = 0;
     Endpoint endpoint = {};
+    bool carried = false; ///< its proxy's mode is one of direct server return
 };
 
 /// The target as the programs read it.
 TargetRow target_row(const PlanTarget& target);
 ProxyRow proxy_row(const PlanProxy& proxy);
+/// How packets get to it, where its proxy's mode is one of direct server return. `source`: this host's own
+/// address toward the target; empty: it has none now, and nothing goes.
+CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
+                       const std::optional<IpAddress>& source);
 
 struct GroupMember {
     u32 target = 0; ///< target id
@@ -126,6 +131,7 @@ struct Plan {
     bool has(Family family) const;       ///< some listener is of it
     bool has(Algorithm algorithm) const; ///< some proxy picks by it
     bool has(ForwardingMode mode) const; ///< some proxy forwards by it
+    bool has_dsr() const;                ///< some proxy's targets answer by themselves
     bool has_features() const;           ///< some proxy asks for more than Maglev and NAT
 };
 

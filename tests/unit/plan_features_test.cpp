@@ -212,8 +212,7 @@ TEST_CASE("what the datapath does not have yet is refused by its name", "[plan]"
     };
     for (const std::string name : {"round-robin", "random", "least-connections", "source-hash"})
         CHECK(missing("\"algorithm\": \"" + name + "\"") == no("algorithm " + name));
-    for (const std::string name : {"full-nat", "dsr-l2", "dsr-ipip", "dsr-gue"})
-        CHECK(missing(mode(name)) == no("forwarding mode " + name));
+    CHECK(missing(mode("full-nat")) == no("forwarding mode full-nat"));
     CHECK(missing(R"("forwarding": {"path": "fast"})") == no("forwarding path fast"));
     CHECK(missing(R"("session-persistence": true)") == no("session-persistence"));
     CHECK(missing(R"("allow": ["10.0.0.0/8"])") == no("an allow or deny list"));
@@ -232,5 +231,7 @@ TEST_CASE("what says no more than the default is there", "[plan]")
                   R"("timeouts": {"udp-sec": 5}, "rate-limits": {"per-source": {"requests-per-sec": 1}},
                      "full-nat": {"addresses": ["192.0.2.1"]})") == "there");
     CHECK(missing(R"("forwarding": {"path": "stack"})") == "there");
+    for (const std::string name : {"dsr-l2", "dsr-ipip", "dsr-gue"}) CHECK(missing(mode(name)) == "there");
+    CHECK(missing(R"("forwarding": {"mode": "dsr-ipip", "path": "fast"})") == "there");
     CHECK(make_plan(config_of("", "", target6)));
 }
