@@ -12,6 +12,7 @@
 
 #include "model_parse.hpp"
 #include "model_rewrite.hpp"
+#include "model_tunnel.hpp"
 
 namespace lb::test {
 
@@ -31,6 +32,7 @@ struct ModelRoute {
 struct ModelProxy {
     ModelGroup group = {};
     std::vector<ModelRoute> routes = {};
+    ModelMode mode = ModelMode::nat; ///< else the targets answer by themselves
 };
 
 enum class ModelKind { given, own, any };
@@ -49,6 +51,7 @@ struct ModelFacts {
     std::vector<ModelProxy> proxies = {};
     std::set<Address> own_addresses = {};
     bool loopback_targets = false;
+    Address source4 = {}, source6 = {}; ///< this host's toward targets, for tunnels; no way is known to XDP
     std::size_t connections_max = 100000;
 };
 
@@ -73,10 +76,13 @@ private:
         ModelTuple other = {}; ///< the key of the other direction
         bool reply = false;
         u8 flags = 0; ///< every TCP flag seen
+        ModelTunnel tunnel = {};
+        ModelGroup group = {}; ///< of the tunnel
     };
     struct Datagram {
         Address saddr = {}, daddr = {}; ///< what its fragments are to have
         bool reply = false;
+        ModelTuple carried = {}; ///< the connection, where the first one was carried
     };
 
     u8 family_of(const ModelListener& listener) const;
@@ -85,9 +91,10 @@ private:
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
-    Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry);
-    Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress) const;
-    Judgement error_for_target(const Bytes& frame, const Parsed& parsed) const;
+    Judgement carried(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out) const;
+    Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out = {});
+    Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress, const Bytes& out = {});
+    Judgement error_for_target(const Bytes& frame, const Parsed& parsed, const Bytes& out);
     Judgement error_for_client(const Bytes& frame, const Parsed& parsed) const;
     Judgement leaving(const Bytes& frame, const Parsed& parsed);
 
