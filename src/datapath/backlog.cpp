@@ -20,12 +20,14 @@ template <class F> struct Oldest {
           place(b.local<u32>("place")),
           flags(b.local<u8>("its flags")),
           target(b.local<u32>("its target")),
-          ended(b.local<u32>("its end"))
+          ended(b.local<u32>("its end")),
+          packets(b.local<u64>("its packets"))
     {}
     StackView<typename F::Key> key, reply_key;
     StackVar<u32> place;         ///< in the ring; then the family's row
     StackVar<u8> flags;          ///< TCP flags of its client
     StackVar<u32> target, ended; ///< as in Flow, where live connections are counted
+    StackVar<u64> packets;       ///< of the client, where replies may not come here
 };
 
 template <class F>
@@ -57,6 +59,7 @@ template <class F> void read_entry(Dsl& b, const Maps& maps, const Oldest<F>& ol
     make_other_key<F>(oldest.reply_key, flow, wire::protocol_tcp);
     oldest.reply_key(&Key::protocol) = oldest.key(&Key::protocol);
     oldest.flags() = flow(&Flow::tcp_flags);
+    if (maps.carriers) oldest.packets() = flow(&Flow::packets);
     if (!maps.live) return;
     oldest.target() = flow(&Flow::target);
     oldest.ended() = flow(&Flow::ended);
@@ -67,16 +70,24 @@ template <class F> void judge(Dsl& b, const Maps& maps, const Oldest<F>& oldest,
 {
     using Flow = typename F::Flow;
     b.note("is the connection that had it still half-open?");
-    const Label half_open = b.label("half-open");
+    const Label half_open = b.label("half-open"), by_flags = b.label("by the client's flags"),
+                silent = maps.carriers ? b.label("no replies come here") : end;
     read_entry(b, maps, oldest, end);
     {
-        auto reply = b.lookup_brief(F::maps(maps).flows, oldest.reply_key, end);
+        auto reply = b.lookup_brief(F::maps(maps).flows, oldest.reply_key, silent);
         b.jump_if(reply(&Flow::tcp_flags).has(wire::tcp_rst), half_open);
         b.jump_if(reply(&Flow::packets) == u64{0}, half_open);
     }
     b.jump_if(oldest.key(&F::Key::protocol) != wire::protocol_tcp, end);
+    b.bind(by_flags);
     b.jump_if(oldest.flags().has(wire::tcp_rst), half_open);
     b.jump_if(oldest.flags().has(wire::tcp_ack), end);
+    if (maps.carriers) {
+        b.jump(half_open);
+        b.bind(silent);
+        b.jump_if(oldest.key(&F::Key::protocol) == wire::protocol_tcp, by_flags);
+        b.jump_if(oldest.packets() > u64{1}, end);
+    }
     b.bind(half_open);
 }
 

@@ -10,7 +10,8 @@ namespace lb::datapath {
 
 /// Emits the packet's tuple into the oldest place of the ring, and the removal of both entries of the
 /// connection that had it, unless that one is established: its target has answered, the client has answered
-/// to that (TCP), and neither has reset it.
+/// to that (TCP), and neither has reset it. Where replies do not come here, the client's ACK (TCP) or second
+/// datagram has to do.
 template <class F> void evict_oldest(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame);
 
 } // namespace lb::datapath

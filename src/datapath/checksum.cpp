@@ -53,6 +53,19 @@ void apply_delta(Dsl& b, const Field<be16>& check, const Field<u16>& delta, bool
     b.bind(done);
 }
 
+void write_header_sum(Dsl& b, const View<wire::Ipv4>& ip)
+{
+    ip(&wire::Ipv4::checksum) = be16{0};
+    auto sum = b.let<u64>("sum", 0);
+    for (i32 at = 0; at < static_cast<i32>(sizeof(wire::Ipv4)); at += static_cast<i32>(sizeof(be32))) {
+        const View<be32> word(b, ip.base(), ip.offset() + at);
+        sum += b.let_bits<u64>("word", word.value()).value();
+    }
+    fold_sum(b, sum);
+    sum ^= 0xffff;
+    ip(&wire::Ipv4::checksum).store(sum.reg());
+}
+
 void apply_sum(Dsl& b, const Field<be16>& check, const Var<u64>& sum)
 {
     auto all = b.let_bits<u64>("sum", check);

@@ -39,6 +39,9 @@ inline void add_change(bpf::Dsl& b, bpf::Var<u64>& sum, const bpf::View<wire::Ad
 /// 0xffff.
 void apply_delta(bpf::Dsl& b, const bpf::Field<be16>& check, const bpf::Field<u16>& delta, bool zero_is_none);
 
+/// Writes an IPv4 header's checksum, of all its other members.
+void write_header_sum(bpf::Dsl& b, const bpf::View<wire::Ipv4>& ip);
+
 /// check = ~(~check + sum), for a folded sum of changes.
 void apply_sum(bpf::Dsl& b, const bpf::Field<be16>& check, const bpf::Var<u64>& sum);
 

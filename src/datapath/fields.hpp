@@ -27,10 +27,10 @@ inline constexpr auto lb::bpf::fields<lb::model::Flow<A>> = lb::bpf::describe<lb
     member("daddr", &lb::model::Flow<A>::daddr), member("sport", &lb::model::Flow<A>::sport),
     member("dport", &lb::model::Flow<A>::dport), member("address_delta", &lb::model::Flow<A>::address_delta),
     member("l4_delta", &lb::model::Flow<A>::l4_delta), member("last_seen", &lb::model::Flow<A>::last_seen),
-    member("created", &lb::model::Flow<A>::created), member("packets", &lb::model::Flow<A>::packets),
-    member("bytes", &lb::model::Flow<A>::bytes), member("proxy", &lb::model::Flow<A>::proxy),
-    member("target", &lb::model::Flow<A>::target), member("direction", &lb::model::Flow<A>::direction),
-    member("tcp_flags", &lb::model::Flow<A>::tcp_flags),
+    member("created", &lb::model::Flow<A>::created), member("carried", &lb::model::Flow<A>::carried),
+    member("packets", &lb::model::Flow<A>::packets), member("bytes", &lb::model::Flow<A>::bytes),
+    member("proxy", &lb::model::Flow<A>::proxy), member("target", &lb::model::Flow<A>::target),
+    member("direction", &lb::model::Flow<A>::direction), member("tcp_flags", &lb::model::Flow<A>::tcp_flags),
     member("port_delta", &lb::model::Flow<A>::port_delta), member("ended", &lb::model::Flow<A>::ended));
 
 template <>
@@ -38,7 +38,16 @@ inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<
     "target", member("address6", &lb::model::TargetRow::address6),
     member("address4", &lb::model::TargetRow::address4), member("port", &lb::model::TargetRow::port),
     member("zero16", &lb::model::TargetRow::zero16), member("proxy", &lb::model::TargetRow::proxy),
-    member("zero32", &lb::model::TargetRow::zero32));
+    member("carried", &lb::model::TargetRow::carried));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::CarrierRow> = lb::bpf::describe<lb::model::CarrierRow>(
+    "carrier", member("saddr6", &lb::model::CarrierRow::saddr6),
+    member("daddr6", &lb::model::CarrierRow::daddr6), member("saddr4", &lb::model::CarrierRow::saddr4),
+    member("daddr4", &lb::model::CarrierRow::daddr4), member("mode", &lb::model::CarrierRow::mode),
+    member("family", &lb::model::CarrierRow::family), member("port", &lb::model::CarrierRow::port),
+    member("fast", &lb::model::CarrierRow::fast), member("zero8", &lb::model::CarrierRow::zero8),
+    member("zero16", &lb::model::CarrierRow::zero16));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::ProxyRow> = lb::bpf::describe<lb::model::ProxyRow>(
@@ -117,7 +126,7 @@ inline constexpr auto lb::bpf::fields<lb::model::Fragment<A>> = lb::bpf::describ
     lb::model::name_of_family<A>("fragment4", "fragment6"), member("saddr", &lb::model::Fragment<A>::saddr),
     member("daddr", &lb::model::Fragment<A>::daddr), member("seen", &lb::model::Fragment<A>::seen),
     member("address_delta", &lb::model::Fragment<A>::address_delta),
-    member("zero16", &lb::model::Fragment<A>::zero16), member("zero32", &lb::model::Fragment<A>::zero32));
+    member("sport", &lb::model::Fragment<A>::sport), member("carrier", &lb::model::Fragment<A>::carrier));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::wire::Address6> = lb::bpf::describe<lb::wire::Address6>(

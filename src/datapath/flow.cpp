@@ -1,5 +1,7 @@
 #include "datapath/flow.hpp"
 
+#include "datapath/carry.hpp"
+
 namespace lb::datapath {
 
 using namespace bpf;
@@ -18,6 +20,7 @@ void reopen_closed(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
     using Flow = typename F::Flow;
     b.note("a SYN on a known tuple: has that connection ended?");
     const Label ended = b.label("ended"), lives = b.label("lives");
+    if (maps.carriers) reopen_carried(b, maps, frame, flow, missing, lives);
     make_other_key<F>(fresh.reply_key, flow, wire::protocol_tcp);
     {
         auto reply = b.lookup_brief(F::maps(maps).flows, fresh.reply_key, ended);

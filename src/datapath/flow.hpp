@@ -81,6 +81,11 @@ void insert_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const New
                  const Headers<F, L4>& headers, bpf::View<model::TargetRow> row,
                  const bpf::View<typename F::Flow>& flow, Ways& ways, bpf::Label raced);
 
+/// Emits what is done once for every connection that has been made: its target's count, and the event where
+/// somebody listens. `fresh.forward` is its entry.
+template <class F>
+void tell_of_connection(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh);
+
 /// Ports tried for a connection that looks to its target like another one: its own, and this many more.
 inline constexpr u32 source_port_tries = 16;
 

@@ -66,8 +66,16 @@ void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const Vi
     copy_address(row(&Row::saddr), flow(&F::Flow::saddr));
     copy_address(row(&Row::daddr), flow(&F::Flow::daddr));
     row(&Row::address_delta) = flow(&F::Flow::address_delta);
-    row(&Row::zero16) = u16{0};
-    row(&Row::zero32) = u32{0};
+    row(&Row::sport) = be16{0};
+    row(&Row::carrier) = u32{0};
+    if (maps.carriers) {
+        b.if_(flow(&F::Flow::carried) != u32{0}, [&] {
+            row(&Row::sport) = flow(&F::Flow::sport);
+            auto carrier = b.let<u32>("carrier", flow(&F::Flow::target));
+            carrier += 1;
+            row(&Row::carrier) = carrier;
+        });
+    }
     {
         auto now = b.call<u64>(Helper::ktime_get_ns, {}, "now");
         row(&Row::seen) = now;
@@ -79,7 +87,7 @@ void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const Vi
 template <class F>
 void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
                      const View<typename F::Header>& ip, const PacketPointer& l4, model::Direction direction,
-                     Label translated)
+                     Label translated, const Carrying* carrying)
 {
     using Row = typename F::Fragment;
     Dsl& b = parser.b;
@@ -100,6 +108,16 @@ void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& fra
         age -= row(&Row::seen);
         b.jump_if(age > fragment_lifetime_ns, early);
     }
+    if (carrying) {
+        const Label rewrite = b.label("translated");
+        auto target = b.let<u32>("target", row(&Row::carrier));
+        b.jump_if(target == 0, rewrite);
+        target -= 1;
+        carrying->target() = target;
+        carrying->sport() = row(&Row::sport);
+        b.jump(carrying->send);
+        b.bind(rewrite);
+    }
     if constexpr (F::header_sum) apply_delta(b, ip(&F::Header::checksum), row(&Row::address_delta), false);
     if (direction == model::Direction::forward)
         copy_address(ip(&F::Header::daddr), row(&Row::daddr));
@@ -113,8 +131,8 @@ template void remember_fragment(Dsl&, const Maps&, const Frame<V4>&, const View<
 template void remember_fragment(Dsl&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
                                 const View<V6::Flow>&);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                              const PacketPointer&, model::Direction, Label);
+                              const PacketPointer&, model::Direction, Label, const Carrying*);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                              const PacketPointer&, model::Direction, Label);
+                              const PacketPointer&, model::Direction, Label, const Carrying*);
 
 } // namespace lb::datapath

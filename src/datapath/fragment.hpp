@@ -3,6 +3,7 @@
 // unchanged.
 #pragma once
 
+#include "datapath/carry.hpp"
 #include "datapath/parse.hpp"
 
 namespace lb::datapath {
@@ -15,10 +16,11 @@ void remember_fragment(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
 /// Emits the translation of a later fragment, whose addresses and protocol are in `frame.key`; goes to
 /// `translated`, or leaves where its first one has not been seen. `direction`: forward writes the
 /// destination, reply the source. `l4`: at the fragment header (IPv6), or at what it is a fragment of.
+/// `carrying`: where the first one may have been carried; null where none is.
 template <class F>
 void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
                      const bpf::View<typename F::Header>& ip, const bpf::PacketPointer& l4,
-                     model::Direction direction, bpf::Label translated);
+                     model::Direction direction, bpf::Label translated, const Carrying* carrying = nullptr);
 
 /// How long a row is good for: RFC 791 and 8200 let a receiver wait that long for the rest, and
 /// identifications come again.

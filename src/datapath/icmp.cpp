@@ -106,7 +106,7 @@ void change_quoted_sum(Dsl& b, const Field<be16>& check, const View<Flow>& flow,
 template <class F>
 void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>& frame,
                           const View<typename F::Header>& ip, PacketPointer& l4, Direction direction,
-                          Label translated, Label other_direction)
+                          Label translated, Label other_direction, const Carrying* carrying)
 {
     using Header = typename F::Header;
     using Flow = typename F::Flow;
@@ -132,6 +132,12 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     // Who is told of a packet is who has sent it.
     const bool to_target = direction == Direction::forward;
     if (to_target) jump_if_differs(b, ip(&Header::daddr), quote.ip(&Header::saddr), other);
+    if (carrying) {
+        const Label rewrite = b.label("translated");
+        b.jump_if(flow(&Flow::carried) == u32{0}, rewrite);
+        hand_over(b, *carrying, flow);
+        b.bind(rewrite);
+    }
 
     b.note("checksums of the quoted packet");
     auto sum = b.let<u64>("sum", flow(&Flow::port_delta));
@@ -181,8 +187,8 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
 }
 
 template void translate_icmp_error(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                                   PacketPointer&, Direction, Label, Label);
+                                   PacketPointer&, Direction, Label, Label, const Carrying*);
 template void translate_icmp_error(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                                   PacketPointer&, Direction, Label, Label);
+                                   PacketPointer&, Direction, Label, Label, const Carrying*);
 
 } // namespace lb::datapath

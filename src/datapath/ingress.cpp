@@ -1,5 +1,6 @@
 // The program on the way in, in the order in which a packet meets it.
 #include "datapath/admission.hpp"
+#include "datapath/carrier.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/dispatch.hpp"
 #include "datapath/flow.hpp"
@@ -29,6 +30,7 @@ struct Ingress {
     const Parser& parser;
     PacketBounds& packet;
     const StackVar<u32>& ifindex;
+    const Carrying* carrying; ///< null: no target answers by itself
 };
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would take packets for 127/8 from the wire.
@@ -56,6 +58,14 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
              const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
+    if (in.carrying) {
+        const Label translated = b.label("translated");
+        b.note("carried as it is, or translated?");
+        b.jump_if(flow(&F::Flow::carried) == u32{0}, translated);
+        remember_fragment(b, in.maps, frame, headers.ip, flow);
+        hand_over(b, *in.carrying, flow);
+        b.bind(translated);
+    }
     b.note("rewrite the destination");
     if constexpr (F::header_sum)
         apply_delta(b, headers.ip(&F::Header::checksum), flow(&F::Flow::address_delta), false);
@@ -64,6 +74,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     headers.l4(&L4::sport) = flow(&F::Flow::sport);
     headers.l4(&L4::dport) = flow(&F::Flow::dport);
     remember_fragment(b, in.maps, frame, headers.ip, flow);
+    if (in.carrying) return b.jump(in.ways.to(Reason::forwarded)); // the target's row counts others as well
     in.ways.leave(Reason::forwarded);
 }
 
@@ -71,7 +82,8 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
 // its source has spent a token all the same: it has tried.
 template <class F, class L4>
 void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
-                      const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow, Label raced)
+                      const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow, Label raced,
+                      Label made)
 {
     Dsl& b = in.b;
     if constexpr (std::is_same_v<L4, wire::Tcp>)
@@ -88,8 +100,14 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
     limiter.take({Limit::target_connections, Limit::target_packets});
     auto row = read_target(b, in.maps, frame, in.ways);
+    if (in.carrying) {
+        const Label translated = b.label("new, translated");
+        b.jump_if(row(&model::TargetRow::carried) == u32{0}, translated);
+        insert_carried(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced, made);
+        b.bind(translated);
+        row = View<model::TargetRow>(b, r0, 0, b.take(r0, "target's row")); // where it was before the jump
+    }
     insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
-    count_begin(b, in.maps, frame, fresh);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
@@ -140,7 +158,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     }
 
     b.bind(missing);
-    begin_connection(in, headers, frame, fresh, flow, admitted);
+    begin_connection(in, headers, frame, fresh, flow, admitted, apply);
     b.jump(apply);
 }
 
@@ -157,10 +175,10 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
                                            [&]<class L4>() { translate<F, L4>(in, ip, l4, frame, fresh); });
     b.bind(transports.icmp);
     translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply));
+                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), in.carrying);
     b.bind(transports.later_fragment);
     follow_fragment(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                    in.ways.to(Reason::fragment_forwarded));
+                    in.ways.to(Reason::fragment_forwarded), in.carrying);
 }
 
 void choose_family(const Ingress& in)
@@ -186,22 +204,28 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
             ifindex() = View<XdpMd>(b, r1, 0)(&XdpMd::ingress_ifindex);
         }
         std::optional<StackVar<u64>> context, l3_offset;
-        if (kernel.xdp_frags) {
-            b.note("the context, for packets in several buffers");
+        if (kernel.xdp_frags || maps.carriers) {
+            b.note(maps.carriers ? "the context, for the kernel's helpers"
+                                 : "the context, for packets in several buffers");
             context = b.local<u64>("context");
             (*context)().store(r1);
             l3_offset = b.local<u64>("l3 offset");
         }
-        XdpPacket packet(b);
-        const Parser parser{.b = b,
-                            .packet = packet,
-                            .leave = [&](Reason reason) { return ways.to(reason); },
-                            .reasons = ingress_parse_reasons,
-                            .too_short = ways.to(Reason::truncated),
-                            .l3_offset = l3_offset,
-                            .check_length = true,
-                            .context = context};
-        choose_family({b, plan, maps, ways, parser, packet, ifindex});
+        std::optional<Carrying> carrying;
+        if (maps.carriers) carrying.emplace(b);
+        {
+            XdpPacket packet(b);
+            const Parser parser{.b = b,
+                                .packet = packet,
+                                .leave = [&](Reason reason) { return ways.to(reason); },
+                                .reasons = ingress_parse_reasons,
+                                .too_short = ways.to(Reason::truncated),
+                                .l3_offset = l3_offset,
+                                .check_length = true,
+                                .context = kernel.xdp_frags ? context : std::nullopt};
+            choose_family({b, plan, maps, ways, parser, packet, ifindex, carrying ? &*carrying : nullptr});
+        }
+        if (carrying) emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
     }
     ways.emit();
     auto program = b.finish();

@@ -1,6 +1,7 @@
 #include "datapath/backlog.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
+#include "datapath/live.hpp"
 #include "datapath/parse.hpp"
 
 namespace lb::datapath {
@@ -37,6 +38,7 @@ void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, c
         (*entry)(&F::Flow::proxy) = row(&TargetRow::proxy);
         (*entry)(&F::Flow::target) = frame.index();
         (*entry)(&F::Flow::ended) = 0;
+        (*entry)(&F::Flow::carried) = 0;
     }
     fresh.forward(&F::Flow::direction) = Direction::forward;
     fresh.reply(&F::Flow::direction) = Direction::reply;
@@ -56,7 +58,7 @@ template <class F> void stamp_entries(Dsl& b, const NewFlowFrame<F>& fresh)
     auto now = b.call<u64>(Helper::jiffies64, {}, "now");
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
         (*entry)(&F::Flow::last_seen) = now;
-        (*entry)(&F::Flow::created) = now;
+        (*entry)(&F::Flow::created).store(now.reg());
     }
 }
 
@@ -227,6 +229,16 @@ void announce(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFram
 
 } // namespace
 
+template <class F>
+void tell_of_connection(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+{
+    count_connection(b, maps, frame);
+    count_begin(b, maps, frame, fresh);
+    if (maps.events) announce(b, maps, frame, fresh);
+}
+template void tell_of_connection(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
+template void tell_of_connection(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
+
 template <class F, class L4>
 void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
                  const Headers<F, L4>& headers, View<TargetRow> row, const View<typename F::Flow>& flow,
@@ -261,8 +273,7 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
 
     b.bind(made);
     renew_reply(b, maps, frame, fresh, ways);
-    count_connection(b, maps, frame);
-    if (maps.events) announce(b, maps, frame, fresh);
+    tell_of_connection(b, maps, frame, fresh);
     b.point(flow, fresh.forward);
 }
 template void insert_flow(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,

@@ -110,6 +110,10 @@ Maps::Maps(const model::Plan& plan)
     if (plan.has(Algorithm::round_robin)) turns.emplace("turns", bpf::MapType::array, ids_end(plan.groups));
     if (plan.has(Algorithm::least_connections))
         live.emplace("live", bpf::MapType::array, ids_end(plan.targets), bpf::map_mmapable);
+    if (plan.has_dsr()) {
+        carriers.emplace("carriers", bpf::MapType::array, ids_end(plan.targets));
+        devices.emplace("devices", bpf::MapType::devmap_hash, devices_max);
+    }
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -142,6 +146,8 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     if (members) maps.push_back(&*members);
     if (turns) maps.push_back(&*turns);
     if (live) maps.push_back(&*live);
+    if (carriers) maps.push_back(&*carriers);
+    if (devices) maps.push_back(&*devices);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

@@ -50,6 +50,9 @@ struct Maps {
     /// By target id, for least-connections: its live connections. The programs count, the collector corrects.
     /// Signed: a count that is wrong by one must not look like the largest there is.
     std::optional<bpf::Map<u32, i64>> live;
+    /// By target id, and the interfaces that XDP can send by; with direct server return.
+    std::optional<bpf::Map<u32, model::CarrierRow>> carriers;
+    std::optional<bpf::Map<u32, u32>> devices;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
     bpf::Map<u32, model::BacklogRow> backlog;      ///< by family: where its ring is at
@@ -74,6 +77,7 @@ inline constexpr u32 fragments_max = 16384;
 /// Sessions are as many as connections, but no fewer than this: the kernel gives each CPU a part of an LRU
 /// map, and evicts where that is used up.
 inline constexpr u32 sessions_min = 16384;
+inline constexpr u32 devices_max = 1024;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 
 } // namespace lb::datapath

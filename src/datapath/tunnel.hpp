@@ -1,5 +1,5 @@
-// What a tunnel puts around a packet, as the decapsulating program reads it. The bytes are those of the RFCs;
-// they are cut so that each part that is read or copied is a member.
+// What a tunnel puts around a packet, as one program writes and the other reads it. The bytes are those of
+// the RFCs; they are cut so that each part that is read or copied is a member.
 #pragma once
 
 #include "lb/base/wire.hpp"
@@ -38,6 +38,7 @@ struct FirstByte {
     u8 value = 0;
 };
 
+inline constexpr u16 sport_first = 49152; ///< the tunnel's source ports: the dynamic ones (RFC 6335)
 inline constexpr u8 protocol_ipip = 4, protocol_ipv6 = 41;                   ///< RFC 2003, RFC 2473
 inline constexpr u8 ecn_not_ect = 0, ecn_ect1 = 1, ecn_ect0 = 2, ecn_ce = 3; ///< RFC 3168
 /// Options of TCP (RFC 9293, 3.1).

@@ -6,9 +6,20 @@ using namespace bpf;
 
 i32 Ways::verdict(const model::ReasonInfo& way) const
 {
-    const bool drop = way.outcome == model::Outcome::drop;
-    if (b_.type() == ProgramType::xdp) return static_cast<i32>(drop ? XdpAction::drop : XdpAction::pass);
-    return static_cast<i32>(drop ? TcAction::shot : TcAction::unspec);
+    using model::Outcome;
+    if (b_.type() != ProgramType::xdp)
+        return static_cast<i32>(way.outcome == Outcome::drop ? TcAction::shot : TcAction::unspec);
+    switch (way.outcome) {
+    case Outcome::drop:
+        return static_cast<i32>(XdpAction::drop);
+    case Outcome::tx:
+        return static_cast<i32>(XdpAction::tx);
+    case Outcome::redirect:
+        return static_cast<i32>(XdpAction::redirect);
+    case Outcome::pass:
+        break;
+    }
+    return static_cast<i32>(XdpAction::pass);
 }
 
 void Ways::emit()

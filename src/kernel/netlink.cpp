@@ -111,11 +111,11 @@ std::string read_text(std::span<const u8> payload)
     return text.substr(0, text.find('\0'));
 }
 
-Result<NetlinkSocket> NetlinkSocket::open(u32 groups)
+Result<NetlinkSocket> NetlinkSocket::open(u32 groups, int protocol)
 {
     const char* doing = "opening a netlink socket";
     NetlinkSocket socket;
-    socket.fd_ = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    socket.fd_ = Fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
     if (!socket.fd_) return sys_fail(doing, errno);
     const int on = 1;
     ::setsockopt(socket.fd(), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));

@@ -53,7 +53,7 @@ std::string read_text(std::span<const u8> payload);
 class NetlinkSocket {
 public:
     /// `groups`: bits RTMGRP_* of the changes to hear of.
-    static Result<NetlinkSocket> open(u32 groups = 0);
+    static Result<NetlinkSocket> open(u32 groups = 0, int protocol = NETLINK_ROUTE);
     int fd() const { return fd_.get(); }
 
     using Handler = std::function<void(u16 type, std::span<const u8> payload)>;

@@ -29,6 +29,13 @@ void add_next_hops(std::span<const u8> bytes, std::vector<u32>& found)
     }
 }
 
+std::optional<IpAddress> address_in(std::span<const u8> value)
+{
+    if (value.size() == sizeof(be32)) return IpAddress::from(read_as<be32>(value));
+    if (value.size() == sizeof(wire::Address6)) return IpAddress::from(read_as<wire::Address6>(value));
+    return std::nullopt;
+}
+
 } // namespace
 
 Result<std::optional<Route>> route_to(const IpAddress& address)
@@ -50,6 +57,8 @@ Result<std::optional<Route>> route_to(const IpAddress& address)
         route.local = read_as<rtmsg>(payload).rtm_type == RTN_LOCAL;
         for_each_attribute(attributes_of(payload), [&](u16 attribute, std::span<const u8> value) {
             if (attribute == RTA_OIF) route.ifindex = read_as<u32>(value);
+            if (attribute == RTA_PREFSRC) route.source = address_in(value);
+            if (attribute == RTA_GATEWAY) route.gateway = address_in(value);
         });
     });
     if (asked) return route;

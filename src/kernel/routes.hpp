@@ -11,8 +11,10 @@
 namespace lb::kernel {
 
 struct Route {
-    u32 ifindex = 0;    ///< the interface that packets leave by
-    bool local = false; ///< the address is this host's own
+    u32 ifindex = 0;                       ///< the interface that packets leave by
+    bool local = false;                    ///< the address is this host's own
+    std::optional<IpAddress> source = {};  ///< what this host calls itself on that way
+    std::optional<IpAddress> gateway = {}; ///< empty: the address is on the link
 };
 
 /// The way to one address; none: the kernel has no route to it.

@@ -7,7 +7,7 @@
 
 namespace lb::model {
 
-inline constexpr u32 flow_layout_version = 1;
+inline constexpr u32 flow_layout_version = 2;
 
 /// 127.0.0.0/8 (RFC 1122, 3.2.1.3 g): never on the wire.
 inline constexpr be32 loopback_network{0x7f000000}, loopback_mask{0xff000000};
@@ -38,11 +38,14 @@ template <class A> struct Flow {
     u16 address_delta = 0; ///< one's complement sum of the change of addresses, as loaded (RFC 1624)
     u16 l4_delta = 0;      ///< the same of addresses and ports
     u64 last_seen = 0;     ///< jiffies64
-    u64 created = 0;       ///< jiffies64
-    u64 packets = 0;       ///< of this direction
-    u64 bytes = 0;         ///< of this direction, from the IP header on
-    u32 proxy = 0;         ///< proxy id
-    u32 target = 0;        ///< target id
+    u32 created = 0;       ///< the low half of jiffies64
+    /// 0: what is said here is written. 1: the packet goes to its target as it is, by the row of `carriers`;
+    /// `sport` is the tunnel's source port then, and there is no reply entry, since no reply comes this way.
+    u32 carried = 0;
+    u64 packets = 0; ///< of this direction
+    u64 bytes = 0;   ///< of this direction, from the IP header on
+    u32 proxy = 0;   ///< proxy id
+    u32 target = 0;  ///< target id
     Direction direction = Direction::forward;
     u8 tcp_flags = 0;   ///< every TCP flag seen in this direction, or-ed
     u16 port_delta = 0; ///< the same of ports alone
@@ -61,9 +64,23 @@ struct TargetRow {
     be16 port{};
     u16 zero16 = 0;
     u32 proxy = 0;
-    u32 zero32 = 0;
+    u32 carried = 0; ///< as in Flow
 };
 static_assert(sizeof(TargetRow) == 32);
+
+/// How packets get to a target of direct server return. By target id; there only where some proxy has such a
+/// mode.
+struct CarrierRow {
+    Address6 saddr6{}, daddr6{}; ///< of the tunnel's packet; in dsr-l2 the daddr is whose neighbour is asked
+    be32 saddr4{}, daddr4{};
+    u8 mode = 0;   ///< model::ForwardingMode
+    u8 family = 0; ///< of these addresses, 4 or 6; 0: this host has no address toward the target now
+    be16 port{};   ///< the tunnel's destination port, for dsr_gue
+    u8 fast = 0;   ///< whether lb may send by itself
+    u8 zero8 = 0;
+    u16 zero16 = 0;
+};
+static_assert(sizeof(CarrierRow) == 48);
 
 /// What a connection's first packet has to know of its proxy. By proxy id; there only where some proxy asks
 /// for more than Maglev and NAT.
@@ -187,8 +204,8 @@ template <class A> struct Fragment {
     A saddr{}, daddr{};    ///< the addresses to write
     u64 seen = 0;          ///< when, in ns since boot
     u16 address_delta = 0; ///< as in Flow
-    u16 zero16 = 0;
-    u32 zero32 = 0;
+    be16 sport{};          ///< of the tunnel, where `carrier` is not 0
+    u32 carrier = 0;       ///< 0: translated; else the id, plus 1, of the target that it was carried to
 };
 static_assert(sizeof(Fragment<be32>) == 24 && sizeof(Fragment<Address6>) == 48);
 

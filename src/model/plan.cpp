@@ -23,10 +23,8 @@ template <auto member, auto value> bool is(const PlanProxy& proxy) { return prox
 // What the file can ask for and the datapath doesn't have.
 constexpr NotYet not_yet[] = {
     {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
-    {"forwarding mode dsr-l2", is<&PlanProxy::mode, ForwardingMode::dsr_l2>},
-    {"forwarding mode dsr-ipip", is<&PlanProxy::mode, ForwardingMode::dsr_ipip>},
-    {"forwarding mode dsr-gue", is<&PlanProxy::mode, ForwardingMode::dsr_gue>},
-    {"forwarding path fast", is<&PlanProxy::path, ForwardingPath::fast>},
+    {"forwarding path fast",
+     [](const PlanProxy& proxy) { return proxy.path == ForwardingPath::fast && !is_dsr(proxy.mode); }},
 };
 
 // Ids by name. A known name keeps its id, a new one gets the lowest that is free.
@@ -84,7 +82,7 @@ private:
     void add_proxy(const ProxyConfig& proxy);
     void add_listeners(const ProxyConfig& config, u32 proxy);
     u32 add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy);
-    u32 add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy);
+    u32 add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy);
     bool add_prefixes(const ProxyConfig& proxy, u32 id);
     void sort_listeners();
 
@@ -109,11 +107,12 @@ void Planner::collect_interfaces()
     plan_.loopback_interface = ingress.contains("lo");
 }
 
-u32 Planner::add_target(const Endpoint& endpoint, const std::string& proxy_name, u32 proxy)
+u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy)
 {
-    const u32 id = target_ids_.id_of(proxy_name + "/" + endpoint.text());
+    const u32 id = target_ids_.id_of(config.name + "/" + endpoint.text());
     if (known_targets_.insert(id).second) {
-        plan_.targets.push_back({.id = id, .proxy = proxy, .endpoint = endpoint});
+        plan_.targets.push_back(
+            {.id = id, .proxy = proxy, .endpoint = endpoint, .carried = is_dsr(config.forwarding.mode)});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
     return id;
@@ -125,7 +124,7 @@ u32 Planner::add_group(const std::vector<TargetConfig>& targets, const ProxyConf
     PlanGroup group{.id = static_cast<u32>(plan_.groups.size()), .proxy = proxy};
     GroupKey key{proxy, {}};
     for (const auto& target : targets) {
-        const u32 id = add_target(target.endpoint, config.name, proxy);
+        const u32 id = add_target(target.endpoint, config, proxy);
         group.members.push_back({id, target.weight});
         key.second.emplace_back(id, target.weight);
     }
@@ -218,7 +217,7 @@ void Planner::sort_listeners()
 TargetRow target_row(const PlanTarget& target)
 {
     const IpAddress& ip = target.endpoint.ip;
-    TargetRow row{.port = be16(target.endpoint.port), .proxy = target.proxy};
+    TargetRow row{.port = be16(target.endpoint.port), .proxy = target.proxy, .carried = target.carried};
     if (ip.is_v6())
         row.address6 = ip.address6();
     else
@@ -233,6 +232,25 @@ ProxyRow proxy_row(const PlanProxy& proxy)
             .mode = static_cast<u8>(proxy.mode),
             .session_ns = std::chrono::nanoseconds(proxy.persistence.value_or(0s)).count(),
             .id = proxy.id};
+}
+
+CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
+                       const std::optional<IpAddress>& source)
+{
+    CarrierRow row{.mode = static_cast<u8>(proxy.mode),
+                   .port = be16(proxy.gue_port),
+                   .fast = proxy.path != ForwardingPath::stack};
+    if (!source) return row;
+    const IpAddress& ip = target.endpoint.ip;
+    row.family = static_cast<u8>(family_of(ip));
+    if (ip.is_v6()) {
+        row.saddr6 = source->address6();
+        row.daddr6 = ip.address6();
+    } else {
+        row.saddr4 = source->v4();
+        row.daddr4 = ip.v4();
+    }
+    return row;
 }
 
 bool Plan::has(Family family) const
@@ -262,6 +280,11 @@ bool Plan::has(ForwardingMode mode) const
 bool Plan::has_persistence() const
 {
     return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return proxy.persistence.has_value(); });
+}
+
+bool Plan::has_dsr() const
+{
+    return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return is_dsr(proxy.mode); });
 }
 
 bool Plan::has_features() const

@@ -85,11 +85,16 @@ struct PlanTarget {
     u32 id = 0;
     u32 proxy = 0;
     Endpoint endpoint = {};
+    bool carried = false; ///< its proxy's mode is one of direct server return
 };
 
 /// The target as the programs read it.
 TargetRow target_row(const PlanTarget& target);
 ProxyRow proxy_row(const PlanProxy& proxy);
+/// How packets get to it, where its proxy's mode is one of direct server return. `source`: this host's own
+/// address toward the target; empty: it has none now, and nothing goes.
+CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
+                       const std::optional<IpAddress>& source);
 
 struct GroupMember {
     u32 target = 0; ///< target id
@@ -137,6 +142,7 @@ struct Plan {
     bool has(Limit limit, Family family, Protocol protocol) const;
     /// The same of allow or deny lists.
     bool has_lists(Family family, Protocol protocol) const;
+    bool has_dsr() const;         ///< some proxy's targets answer by themselves
     bool has_persistence() const; ///< some proxy keeps a client's address with its target
     bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
 };

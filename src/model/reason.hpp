@@ -11,7 +11,14 @@ namespace lb::model {
 
 /// Of which program: the two of the balancer, or those of `lb backend`.
 enum class Role : u8 { ingress, egress, backend };
-enum class Outcome : u8 { pass, drop };
+/// `tx`, `redirect`: lb sends the packet itself, by the interface that it came in by, or by another.
+enum class Outcome : u8 { pass, drop, tx, redirect };
+
+constexpr std::string_view name_of(Outcome outcome)
+{
+    constexpr std::array<std::string_view, 4> names = {"pass", "drop", "tx", "redirect"};
+    return names[static_cast<u8>(outcome)];
+}
 
 // X(enumerator, role, outcome, text for a person)
 #define LB_REASONS(X)                                                                                        \
@@ -45,6 +52,20 @@ enum class Outcome : u8 { pass, drop };
     X(target_connection_rate, ingress, drop, "more new connections than its target is given")                \
     X(source_packet_rate, ingress, drop, "more packets than its source prefix may send")                     \
     X(target_packet_rate, ingress, drop, "more packets than its target is given")                            \
+    X(encapsulated, ingress, pass, "on its way to a target in a tunnel's packet, which the kernel routes")   \
+    X(sent_back, ingress, tx, "sent on toward a target by lb itself, by the interface that it came in by")   \
+    X(sent_on, ingress, redirect, "sent on toward a target by lb itself, by another interface")              \
+    X(too_big, ingress, pass,                                                                                \
+      "does not fit on the way to its target: its sender is told, by the kernel's way")                      \
+    X(too_big_sent, ingress, tx, "does not fit on the way to its target: its sender is told, by lb itself")  \
+    X(too_big_unsaid, ingress, drop,                                                                         \
+      "does not fit on the way to its target, and nobody may be told: a later fragment, or itself ICMP")     \
+    X(dsr_tagged, ingress, drop, "to be carried to a target, with a VLAN tag in the frame")                  \
+    X(dsr_no_route, ingress, drop, "to be carried to a target that this host has no way to")                 \
+    X(dsr_not_on_link, ingress, drop, "dsr-l2 to a target behind a router")                                  \
+    X(dsr_no_neighbour, ingress, drop, "dsr-l2 to a target whose Ethernet address is not known, yet")        \
+    X(dsr_no_device, ingress, drop, "dsr-l2 by an interface that XDP cannot send by")                        \
+    X(dsr_failed, ingress, drop, "to be carried to a target, and the kernel made no room for a header")      \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
     X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \
     X(egress_no_family, egress, pass, "of an IP version that no listener has")                               \

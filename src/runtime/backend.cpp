@@ -117,19 +117,6 @@ Result<void> need_at_least(std::map<std::string, std::string>& needed, const std
     return {};
 }
 
-// RFC 3704: in strict mode packets of clients that are routed by another interface are dropped; loose takes
-// them. Where nothing is checked, nothing is needed.
-Result<void> need_loose_reverse_path(std::map<std::string, std::string>& needed, const std::string& interface)
-{
-    const std::string own = "net/ipv4/conf/" + interface + "/rp_filter";
-    const auto all = kernel::read_sysctl("net/ipv4/conf/all/rp_filter");
-    const auto now = kernel::read_sysctl(own);
-    if (!all) return std::unexpected(all.error());
-    if (!now) return std::unexpected(now.error());
-    if (*all != "2" && (*all != "0" || *now != "0")) needed[own] = "2";
-    return {};
-}
-
 Result<std::map<std::string, std::string>> settings_of(const model::Backend& backend)
 {
     std::map<std::string, std::string> needed;
@@ -141,7 +128,8 @@ Result<std::map<std::string, std::string>> settings_of(const model::Backend& bac
             return std::unexpected(done.error());
         if (auto done = need_at_least(needed, name, "arp_announce", "2"); !done)
             return std::unexpected(done.error());
-        if (auto done = need_loose_reverse_path(needed, name); !done) return std::unexpected(done.error());
+        // Clients may be routed by another interface. Where nothing is checked, nothing is needed.
+        if (needs_loose_reverse_path(name)) needed[reverse_path_setting(name)] = "2";
     }
     return needed;
 }

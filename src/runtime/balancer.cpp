@@ -6,6 +6,7 @@
 
 #include "datapath/generate.hpp"
 #include "kernel/features.hpp"
+#include "runtime/carriers.hpp"
 #include "runtime/host_settings.hpp"
 #include "runtime/instance.hpp"
 
@@ -111,6 +112,8 @@ Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelF
     if (!egress) return std::unexpected(egress.error());
     if (auto attached = attach_all(instance_, state_, pins_, attach, *ingress, *egress, features); !attached)
         return attached;
+    // Which interfaces can be sent by depends on how the programs are attached.
+    if (auto followed = follow_carriers(plan_, tables_); !followed) return followed;
     if (auto pinned = tables_.pin(pins_); !pinned) return pinned;
     return save_state(instance_, state_);
 }
@@ -120,11 +123,14 @@ Result<void> Balancer::follow_addresses()
     if (auto events = monitor_.read(); !events) return std::unexpected(events.error());
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
-    return tables_.set_own_addresses(*own, plan_.loopback_interface);
+    if (auto set = tables_.set_own_addresses(*own, plan_.loopback_interface); !set) return set;
+    return follow_carriers(plan_, tables_);
 }
 
 Result<Collected> Balancer::collect_idle(const std::function<void(const ConnectionClosed&)>& each)
 {
+    // Routes change without a word on the monitor, and neighbours are to be asked for now and then.
+    if (auto followed = follow_carriers(plan_, tables_); !followed) return std::unexpected(followed.error());
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
     const auto timeouts = model::Timeouts::from(plan_.settings);
@@ -172,9 +178,11 @@ Result<Totals> Balancer::totals() const
         if (!row) return std::unexpected(row.error());
         if (*row) totals.half_open_evicted += (*row)->evicted;
     }
-    // Translated packets are counted once, in their target's row; the reason's total is their sum.
+    // Translated packets are counted once, in their target's row; the reason's total is their sum. Where
+    // others are counted there as well, they have a reason each.
     for (const auto& [id, each] : totals.targets) {
-        totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
+        if (!plan_.has_dsr())
+            totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
         totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
     }
     return totals;

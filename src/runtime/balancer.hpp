@@ -33,7 +33,7 @@ public:
     const model::Plan& plan() const { return plan_; }
     /// To be polled; then call follow_addresses().
     int monitor_fd() const { return monitor_.fd(); }
-    /// Brings the own-address map up to date with the host.
+    /// Brings up to date what the maps say of the host: own addresses, ways to targets.
     Result<void> follow_addresses();
     /// One pass of the collector. `each`, where given, hears of the connections that it takes out.
     Result<Collected> collect_idle(const std::function<void(const ConnectionClosed&)>& each = {});

@@ -38,7 +38,8 @@ struct Ended {
     Endpoint client = {}, listener = {}, target = {}; ///< as packets have them
     u32 proxy = 0, target_id = 0;
     u64 forward_packets = 0, forward_bytes = 0, reply_packets = 0, reply_bytes = 0;
-    u64 created = 0, last_seen = 0; ///< jiffies64; the last packet of either direction
+    u32 created = 0;   ///< the low half of jiffies64
+    u64 last_seen = 0; ///< jiffies64; the last packet of either direction
     model::FlowState state = model::FlowState::established;
 };
 

@@ -67,7 +67,8 @@ ConnectionClosed describe(const Ended& ended, const model::Plan& plan, u32 per_s
                            .reply_packets = ended.reply_packets,
                            .reply_bytes = ended.reply_bytes};
     name_ids(event.connection, plan, ended.proxy, ended.target_id);
-    event.duration = std::chrono::milliseconds((ended.last_seen - ended.created) * 1000 / per_second);
+    const u32 lasted = static_cast<u32>(ended.last_seen & 0xffffffff) - ended.created;
+    event.duration = std::chrono::milliseconds(u64{lasted} * 1000 / per_second);
     return event;
 }
 

@@ -126,6 +126,38 @@ Result<void> set_one(const std::string& instance, Record& record, const std::str
 
 } // namespace
 
+namespace {
+
+constexpr const char* forwarding4 = "net/ipv4/ip_forward";
+constexpr const char* forwarding6 = "net/ipv6/conf/all/forwarding";
+
+// What lb makes itself comes to the kernel as if it had arrived.
+void need_own_packets(const model::Plan& plan, std::map<std::string, std::string>& needed)
+{
+    if (!plan.has_dsr()) return;
+    if (plan.has(model::Family::ipv4)) needed[forwarding4] = "1";
+    if (plan.has(model::Family::ipv6)) needed[forwarding6] = "1";
+    for (const auto& name : plan.interfaces) {
+        if (name == "lo") continue;
+        needed["net/ipv4/conf/" + name + "/accept_local"] = "1";
+        if (needs_loose_reverse_path(name)) needed[reverse_path_setting(name)] = "2";
+    }
+}
+
+} // namespace
+
+std::string reverse_path_setting(const std::string& interface)
+{
+    return "net/ipv4/conf/" + interface + "/rp_filter";
+}
+
+bool needs_loose_reverse_path(const std::string& interface)
+{
+    const auto all = kernel::read_sysctl(reverse_path_setting("all"));
+    const auto own = kernel::read_sysctl(reverse_path_setting(interface));
+    return all && own && *all != "2" && (*all != "0" || *own != "0");
+}
+
 std::map<std::string, std::string> needed_settings(const model::Plan& plan,
                                                    std::span<const kernel::HostAddress> own)
 {
@@ -139,8 +171,8 @@ std::map<std::string, std::string> needed_settings(const model::Plan& plan,
         });
     };
     for (const auto& target : plan.targets)
-        if (elsewhere(target))
-            needed[target.endpoint.ip.is_v6() ? "net/ipv6/conf/all/forwarding" : "net/ipv4/ip_forward"] = "1";
+        if (elsewhere(target)) needed[target.endpoint.ip.is_v6() ? forwarding6 : forwarding4] = "1";
+    need_own_packets(plan, needed);
     return needed;
 }
 

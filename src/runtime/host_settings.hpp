@@ -14,9 +14,16 @@
 namespace lb::runtime {
 
 /// Settings under /proc/sys by name, with the value needed: ip_forward or its IPv6 counterpart for targets
-/// elsewhere, route_localnet on the interfaces for targets in 127/8.
+/// elsewhere, route_localnet on the interfaces for targets in 127/8. With direct server return, what lets a
+/// tunnel's packet through that the kernel routes although its source is this host: accept_local, and no
+/// strict rp_filter.
 std::map<std::string, std::string> needed_settings(const model::Plan& plan,
                                                    std::span<const kernel::HostAddress> own);
+
+/// Whether the interface drops packets whose source is reached by another one (RFC 3704, strict), or has been
+/// told not to by lb. The larger of `all` and its own value counts.
+bool needs_loose_reverse_path(const std::string& interface);
+std::string reverse_path_setting(const std::string& interface);
 
 /// What to do with the settings that this instance needed in an earlier run and needs no more.
 enum class Outdated { keep, give_up };

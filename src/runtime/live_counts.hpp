@@ -22,7 +22,7 @@ public:
     /// The forward entry of a connection that the pass comes to.
     template <class A> void see(const model::Flow<A>& forward)
     {
-        see(forward.target, static_cast<u32>(forward.created & 0xffffffff), forward.ended);
+        see(forward.target, forward.created, forward.ended);
     }
     /// The pass has taken a connection out.
     template <class A> void remove(const model::Flow<A>& forward)

@@ -5,6 +5,7 @@
 #include "lab/main.hpp"
 
 #include "encapsulator.hpp"
+#include "lab/backend.hpp"
 #include "lab/client.hpp"
 #include "lab/daemon.hpp"
 #include "lab/server.hpp"
@@ -46,40 +47,18 @@ struct Network {
 const std::string instance = instance_name("backend");
 const Argv vips{"--vip", "192.0.2.1", "--vip", "2001:db8::1"};
 
-/// `lb backend`, put back when the object ends, however it ended itself.
-class RunningBackend {
-public:
-    RunningBackend(const Namespace& where, const Argv& more, const Argv& addresses = vips) : where_(where)
-    {
-        Argv words{lb_program(), "backend", "-i", "eth0", "--instance", instance};
-        words.insert(words.end(), addresses.begin(), addresses.end());
-        words.insert(words.end(), more.begin(), more.end());
-        child_ = std::make_unique<Child>(words, where.fd());
-        if (!child_->wait_for(" ready", 20s)) throw LabError("lb backend is not ready:\n" + child_->log());
-    }
-    ~RunningBackend()
-    {
-        try {
-            end(SIGTERM);
-            run({lb_program(), "backend", "--detach", "--instance", instance}, where_.fd());
-            std::error_code none;
-            std::filesystem::remove_all("/run/lb/" + instance, none);
-        } catch (const LabError&) {
-            // What is left is in a namespace that ends with the test.
-        }
-    }
-    RunningBackend(const RunningBackend&) = delete;
-    RunningBackend& operator=(const RunningBackend&) = delete;
-    int end(int signal)
-    {
-        if (child_->running()) child_->signal(signal);
-        return child_->wait(20s).value_or(-1);
-    }
-    std::string log() const { return child_->log(); }
+/// `lb backend` with the VIPs of these tests.
+struct RunningBackend : Backend {
+    RunningBackend(const Namespace& where, const Argv& more, const Argv& addresses = vips)
+        : Backend(where, instance, words_of(addresses, more))
+    {}
 
 private:
-    const Namespace& where_;
-    std::unique_ptr<Child> child_;
+    static Argv words_of(Argv words, const Argv& more)
+    {
+        words.insert(words.end(), more.begin(), more.end());
+        return words;
+    }
 };
 
 std::string who(const Call& call)

@@ -1,5 +1,6 @@
 #include "bench.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "datapath/generate.hpp"
@@ -52,6 +53,9 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
     std::vector<kernel::HostAddress> own;
     for (const auto& text : options.own_addresses) own.push_back({.address = *IpAddress::parse(text)});
     must(tables_.set_own_addresses(own, plan_.loopback_interface));
+    fill_carriers(options);
+    if (!options.real_interface.empty())
+        arrives_on_ = must(kernel::interface_by_name(options.real_interface)).index;
     kernel::Resolver resolver = tables_.resolver();
     if (options.slots_per_cpu) {
         bpf::MapSpec slots = maps.slots;
@@ -63,14 +67,27 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
     u32 elsewhere = 1000;
     for (const auto& name : plan_.egress_interfaces)
         resolver.values[datapath::ifindex_symbol(name)] =
-            name == options.arrives_on ? loopback_index : elsewhere++;
+            name == options.arrives_on ? (arrives_on_ == 0 ? loopback_index : arrives_on_) : elsewhere++;
     ingress_ = load(datapath::make_ingress(plan_, maps, options.kernel), resolver);
     egress_ = load(datapath::make_egress(plan_, maps, options.kernel), resolver);
+    if (arrives_on_ != 0)
+        attached_ = std::move(must(attach_xdp(ingress_, arrives_on_, kernel::XdpMode::native)).link);
 }
 
-Passage Bench::run(const kernel::Program& program, const Bytes& frame)
+// As the daemon does by the host's routes.
+void Bench::fill_carriers(const BenchOptions& options) const
 {
-    const auto run = must(program.run(frame));
+    for (const auto& target : plan_.targets) {
+        if (!target.carried) continue;
+        const auto proxy = std::ranges::find(plan_.proxies, target.proxy, &model::PlanProxy::id);
+        const auto source = IpAddress::parse(target.endpoint.ip.is_v6() ? options.source6 : options.source4);
+        must(map("carriers").update(target.id, carrier_row(target, *proxy, *source)));
+    }
+}
+
+Passage Bench::run(const kernel::Program& program, const Bytes& frame, u32 ifindex)
+{
+    const auto run = must(program.run(frame, {.xdp = {.ingress_ifindex = ifindex}}));
     return {.verdict = run.retval, .frame = run.out};
 }
 

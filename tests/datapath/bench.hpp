@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "kernel/link.hpp"
 #include "kernel/map_batch.hpp"
 #include "kernel/program.hpp"
 #include "lab/packet.hpp"
@@ -42,14 +43,19 @@ struct BenchOptions {
     KernelFeatures kernel = {}; ///< all false: what every kernel has
     /// Empty slots that are a CPU's own, so that two CPUs can be made to choose differently at one moment.
     bool slots_per_cpu = false;
+    /// Of the tunnels' packets.
+    std::string source4 = "10.0.0.254", source6 = "2001:db8:a::fe";
+    /// Packets arrive on a real interface of this name, which has an XDP program natively (the kernel asks
+    /// for that in test runs); else on lo.
+    std::string real_interface = "";
 };
 
 class Bench {
 public:
     explicit Bench(const std::string& config, const BenchOptions& options = {});
 
-    Passage in(const Bytes& frame) const { return run(ingress_, frame); }
-    Passage out(const Bytes& frame) const { return run(egress_, frame); }
+    Passage in(const Bytes& frame) const { return run(ingress_, frame, arrives_on_); }
+    Passage out(const Bytes& frame) const { return run(egress_, frame, 0); }
     const kernel::Program& ingress() const { return ingress_; }
     const kernel::Program& egress() const { return egress_; }
     const model::Plan& plan() const { return plan_; }
@@ -67,18 +73,21 @@ public:
     std::vector<kernel::Entry<model::FlowKey4, model::Flow4>> flows() const;
 
 private:
-    static Passage run(const kernel::Program& program, const Bytes& frame);
+    static Passage run(const kernel::Program& program, const Bytes& frame, u32 ifindex);
+    void fill_carriers(const BenchOptions& options) const;
 
     model::Plan plan_ = {};
     runtime::Tables tables_ = {};
     kernel::Map own_slots_ = {};
     kernel::Program ingress_ = {}, egress_ = {};
+    u32 arrives_on_ = 0; ///< 0: lo
+    kernel::Link attached_ = {};
 };
 
 /// The tuple of an IPv4 frame without options, as the flow table has it.
 model::FlowKey4 key_of(const Bytes& frame);
 
-inline constexpr u32 xdp_drop = 1, xdp_pass = 2;
+inline constexpr u32 xdp_drop = 1, xdp_pass = 2, xdp_tx = 3, xdp_redirect = 4;
 inline constexpr u32 tc_unspec = 0xffffffff, tc_shot = 2;
 
 template <class T> T must(Result<T> result)

@@ -159,7 +159,7 @@ TEST_CASE("an entry tells when it began and was last seen, packets, bytes and fl
     const auto made = judge.bench().flow(key_of(first));
     REQUIRE(made.has_value());
     CHECK(made->created != 0);
-    CHECK(made->last_seen == made->created);
+    CHECK(static_cast<u32>(made->last_seen) == made->created);
     std::this_thread::sleep_for(std::chrono::milliseconds(30)); // some ticks
     Packet second = request(ip("192.0.2.1"), 6002, Tcp::ack_flag | Tcp::psh);
     second.payload = lab::pattern(100);
@@ -177,7 +177,7 @@ TEST_CASE("an entry tells when it began and was last seen, packets, bytes and fl
     CHECK(reply->packets == 1);
     CHECK(reply->bytes == 40);
     CHECK(reply->tcp_flags == (Tcp::syn | Tcp::ack_flag));
-    CHECK(reply->last_seen >= forward->created);
+    CHECK(static_cast<u32>(reply->last_seen) >= forward->created);
 }
 
 TEST_CASE("a full table refuses new connections, whole, and keeps those that live", "[datapath]")

@@ -25,7 +25,8 @@ std::map<Reason, u64> Judge::counts() const
     auto counted = bench_.exits();
     model::TargetCounters sum;
     for (const auto& target : bench_.plan().targets) sum += bench_.counters(target.id);
-    if (sum.forward_packets > 0) counted[Reason::forwarded] += sum.forward_packets;
+    if (sum.forward_packets > 0 && !bench_.plan().has_dsr())
+        counted[Reason::forwarded] += sum.forward_packets;
     if (sum.reply_packets > 0) counted[Reason::reply_forwarded] += sum.reply_packets;
     return counted;
 }
@@ -44,9 +45,11 @@ Bytes Judge::check(const Bytes& frame, const Passage& passage, const Judgement& 
     CHECK(now == expected);
     before_ = now;
     const bool drop = info.outcome == Outcome::drop;
-    const u32 verdict = info.role == Role::ingress ? (drop ? xdp_drop : xdp_pass)
-                        : drop                     ? tc_shot
-                                                   : tc_unspec;
+    const u32 verdict = info.outcome == Outcome::tx         ? xdp_tx
+                        : info.outcome == Outcome::redirect ? xdp_redirect
+                        : info.role == Role::ingress        ? (drop ? xdp_drop : xdp_pass)
+                        : drop                              ? tc_shot
+                                                            : tc_unspec;
     CHECK(passage.verdict == verdict);
     CHECK(judged.fault == "");
     CHECK((passage.frame == judged.frame)); // not expanded: both are above

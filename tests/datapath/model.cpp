@@ -46,6 +46,7 @@ ParseRules Model::rules(bool ingress) const
 
 bool Model::ended(const Entry& forward) const
 {
+    if (forward.tunnel.mode != ModelMode::nat) return (forward.flags & (rst | fin)) != 0; // all that is seen
     const auto reply = table_.find(forward.other);
     if (reply == table_.end()) return true;
     const u8 either = forward.flags | reply->second.flags, both = forward.flags & reply->second.flags;
@@ -57,7 +58,8 @@ bool Model::ended(const Entry& forward) const
 bool Model::half_open(const ModelTuple& tuple, const Entry& forward) const
 {
     const auto reply = table_.find(forward.other);
-    if (reply == table_.end()) return false;
+    if (reply == table_.end() && tuple.protocol != tcp) return forward.packets == 1;
+    if (reply == table_.end()) return (forward.flags & rst) != 0 || (forward.flags & ack) == 0;
     if (((forward.flags | reply->second.flags) & rst) != 0 && tuple.protocol == tcp) return true;
     return reply->second.packets == 0 || (tuple.protocol == tcp && (forward.flags & ack) == 0);
 }
@@ -76,12 +78,12 @@ void Model::take_place(const ModelTuple& tuple)
     table_.erase(oldest);
 }
 
-bool Model::full(u8 version) const
+bool Model::full(u8 version, std::size_t more) const
 {
     const auto entries =
         std::ranges::count_if(table_, [&](const auto& each) { return each.first.saddr.version == version; });
     const auto room = facts_.connections_max + std::bit_ceil((facts_.connections_max + 1) / 2);
-    return static_cast<std::size_t>(entries) + 2 > 2 * room;
+    return static_cast<std::size_t>(entries) + more > 2 * room;
 }
 
 const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::string& interface) const
@@ -120,11 +122,26 @@ const ModelGroup& Model::group_of(const ModelProxy& proxy, const Address& client
     return best == nullptr ? proxy.group : best->group;
 }
 
+// As it is, in a tunnel's packet; without a way, nothing goes by an Ethernet address.
+Judgement Model::carried(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out) const
+{
+    if (parsed.ip_at != 14) return {Reason::dsr_tagged, frame};
+    if (entry.tunnel.mode == ModelMode::l2) return {Reason::dsr_no_route, frame};
+    std::string fault = entry.tunnel.learn(out);
+    if (std::ranges::find(entry.group, entry.tunnel.target, &ModelTarget::ip) == entry.group.end())
+        fault = "its target is not of the group";
+    return {Reason::encapsulated, encapsulated(frame, entry.tunnel), fault};
+}
+
 // A packet of a known connection; the first fragment shows the way to those that have no ports.
-Judgement Model::translated(const Bytes& frame, const Parsed& parsed, Entry& entry)
+Judgement Model::translated(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out)
 {
     entry.flags |= parsed.flags;
     ++entry.packets;
+    if (entry.tunnel.mode != ModelMode::nat) {
+        if (parsed.fragmented) datagrams_[parsed.fragment] = {.carried = parsed.tuple};
+        return carried(frame, parsed, entry, out);
+    }
     if (parsed.fragmented) datagrams_[parsed.fragment] = {entry.to.saddr, entry.to.daddr, entry.reply};
     return {entry.reply ? Reason::reply_forwarded : Reason::forwarded, rewritten(frame, parsed, entry.to)};
 }
@@ -151,7 +168,13 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     const ModelGroup& group = group_of(facts_.proxies[listener->proxy], from.saddr);
     if (group.empty()) return {Reason::no_target, frame};
     take_place(from);
-    if (full(from.saddr.version)) return {Reason::table_full, frame};
+    const ModelMode mode = facts_.proxies[listener->proxy].mode;
+    if (full(from.saddr.version, mode == ModelMode::nat ? 2 : 1)) return {Reason::table_full, frame};
+    if (mode != ModelMode::nat) {
+        Entry entry{.tunnel = {.mode = mode, .source4 = facts_.source4, .source6 = facts_.source6},
+                    .group = group};
+        return translated(frame, parsed, table_[from] = entry, out);
+    }
     if (out.size() != frame.size()) return {Reason::forwarded, frame, "the frame has another length"};
 
     std::string fault;
@@ -180,23 +203,29 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
 }
 
 // One that comes before the first may be the host's own, so it is let through.
-Judgement Model::later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress) const
+Judgement Model::later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress, const Bytes& out)
 {
     const auto known = datagrams_.find(parsed.fragment);
     if (known == datagrams_.end() || known->second.reply == ingress)
         return {ingress ? Reason::fragment_early : Reason::egress_fragment_early, frame};
+    if (known->second.carried.protocol != 0) {
+        // Its row outlives the connection's entry, and says as much.
+        const auto entry = table_.find(known->second.carried);
+        if (entry != table_.end()) return carried(frame, parsed, entry->second, out);
+    }
     return {ingress ? Reason::fragment_forwarded : Reason::egress_fragment_forwarded,
             rewritten_fragment(frame, parsed, known->second.saddr, known->second.daddr)};
 }
 
 // About a reply that left as VIP > client: found by what the client sent. The target learns of its own
 // packet.
-Judgement Model::error_for_target(const Bytes& frame, const Parsed& parsed) const
+Judgement Model::error_for_target(const Bytes& frame, const Parsed& parsed, const Bytes& out)
 {
     const auto quoted = parse_quoted(frame, parsed);
     if (!quoted || parsed.tuple.daddr != quoted->tuple.saddr) return {Reason::icmp_other, frame};
     const auto known = table_.find(quoted->tuple.reversed());
     if (known == table_.end() || known->second.reply) return {Reason::icmp_other, frame};
+    if (known->second.tunnel.mode != ModelMode::nat) return carried(frame, parsed, known->second, out);
     const ModelTuple inner = known->second.to.reversed();
     return {Reason::icmp_forwarded,
             rewritten_error(frame, parsed, *quoted, parsed.tuple.saddr, inner.saddr, inner)};
@@ -221,8 +250,8 @@ Judgement Model::ingress(const Bytes& frame, const std::string& interface, const
 {
     const Parsed parsed = parse_frame(frame, rules(true));
     if (parsed.kind == Parsed::Kind::leaves) return {parsed.reason, frame};
-    if (parsed.kind == Parsed::Kind::later_fragment) return later_fragment(frame, parsed, true);
-    if (parsed.kind == Parsed::Kind::icmp) return error_for_target(frame, parsed);
+    if (parsed.kind == Parsed::Kind::later_fragment) return later_fragment(frame, parsed, true, out);
+    if (parsed.kind == Parsed::Kind::icmp) return error_for_target(frame, parsed, out);
     const bool listening = std::ranges::any_of(facts_.listeners, [&](const auto& each) {
         return family_of(each) == parsed.version && each.protocol == parsed.tuple.protocol &&
                each.port == parsed.tuple.dport;
@@ -237,7 +266,7 @@ Judgement Model::ingress(const Bytes& frame, const std::string& interface, const
         table_.erase(parsed.tuple);
         return open(frame, parsed, interface, out);
     }
-    return translated(frame, parsed, known->second);
+    return translated(frame, parsed, known->second, out);
 }
 
 Judgement Model::leaving(const Bytes& frame, const Parsed& parsed)

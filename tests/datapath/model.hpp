@@ -13,6 +13,7 @@
 
 #include "model_parse.hpp"
 #include "model_rewrite.hpp"
+#include "model_tunnel.hpp"
 
 namespace lb::test {
 
@@ -39,6 +40,7 @@ struct ModelProxy {
     std::vector<ModelRoute> routes = {};
     std::vector<ModelPrefix> allow = {}, deny = {}; ///< as the file has them
     bool persistent = false;                        ///< a client's address keeps its target
+    ModelMode mode = ModelMode::nat;                ///< else the targets answer by themselves
 };
 
 enum class ModelKind { given, own, any };
@@ -57,6 +59,7 @@ struct ModelFacts {
     std::vector<ModelProxy> proxies = {};
     std::set<Address> own_addresses = {};
     bool loopback_targets = false;
+    Address source4 = {}, source6 = {}; ///< this host's toward targets, for tunnels; no way is known to XDP
     std::size_t connections_max = 100000;
 };
 
@@ -82,10 +85,13 @@ private:
         bool reply = false;
         u8 flags = 0; ///< every TCP flag seen
         u64 packets = 0;
+        ModelTunnel tunnel = {};
+        ModelGroup group = {}; ///< of the tunnel
     };
     struct Datagram {
         Address saddr = {}, daddr = {}; ///< what its fragments are to have
         bool reply = false;
+        ModelTuple carried = {}; ///< the connection, where the first one was carried
     };
 
     u8 family_of(const ModelListener& listener) const;
@@ -93,16 +99,17 @@ private:
     bool ended(const Entry& forward) const;
     bool half_open(const ModelTuple& tuple, const Entry& forward) const;
     void take_place(const ModelTuple& tuple);
-    bool full(u8 version) const;
+    bool full(u8 version, std::size_t more) const;
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     bool lets_in(const ModelProxy& proxy, const Address& client) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
     std::string check_session(std::size_t proxy, const Address& client, const ModelGroup& group,
                               const ModelTarget& chosen);
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
-    Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry);
-    Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress) const;
-    Judgement error_for_target(const Bytes& frame, const Parsed& parsed) const;
+    Judgement carried(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out) const;
+    Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out = {});
+    Judgement later_fragment(const Bytes& frame, const Parsed& parsed, bool ingress, const Bytes& out = {});
+    Judgement error_for_target(const Bytes& frame, const Parsed& parsed, const Bytes& out);
     Judgement error_for_client(const Bytes& frame, const Parsed& parsed) const;
     Judgement leaving(const Bytes& frame, const Parsed& parsed);
 

@@ -1,26 +1,11 @@
 // A download through the balancer over a path that is narrower than both ends know: the router's error has to
 // reach the target, which has never heard of the address that it is about.
-#include <regex>
-
 #include "model/reason.hpp"
 #include "setup.hpp"
 
 using namespace lb::e2e;
 
 namespace {
-
-// How often a reason was counted, on all CPUs.
-u64 counted(const Namespace& where, lb::model::Reason reason)
-{
-    const std::string row =
-        where.exec("bpftool -j map lookup pinned " + pin_folder(instance_name()) + "/exits key " +
-                   std::to_string(static_cast<unsigned>(reason)) + " 0 0 0");
-    u64 sum = 0;
-    const std::regex number("\"value\":(\\d+)");
-    for (auto at = std::sregex_iterator(row.begin(), row.end(), number); at != std::sregex_iterator(); ++at)
-        sum += std::stoul((*at)[1]);
-    return sum;
-}
 
 void check_download(const std::string& address, const std::string& server_address,
                     const std::string& shown_to)

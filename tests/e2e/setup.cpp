@@ -1,6 +1,7 @@
 #include "setup.hpp"
 
 #include <functional>
+#include <regex>
 
 namespace lb::e2e {
 
@@ -28,6 +29,18 @@ std::string who(Call call, Milliseconds timeout)
     Connection connection(call);
     const auto answer = connection.ask();
     return answer ? answer->server : "failed: " + connection.error();
+}
+
+u64 counted(const Namespace& where, model::Reason reason)
+{
+    const std::string row =
+        where.exec("bpftool -j map lookup pinned " + pin_folder(instance_name()) + "/exits key " +
+                   std::to_string(static_cast<unsigned>(reason)) + " 0 0 0");
+    u64 sum = 0;
+    const std::regex number("\"value\":(\\d+)");
+    for (auto at = std::sregex_iterator(row.begin(), row.end(), number); at != std::sregex_iterator(); ++at)
+        sum += std::stoul((*at)[1]);
+    return sum;
 }
 
 namespace {

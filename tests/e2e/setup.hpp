@@ -10,6 +10,7 @@
 #include "lab/daemon.hpp"
 #include "lab/tap.hpp"
 #include "lab/topology.hpp"
+#include "model/reason.hpp"
 
 namespace lb::e2e {
 
@@ -60,6 +61,8 @@ struct Balanced {
 
 /// Who answers a call, or `failed: WHY`.
 std::string who(Call call, Milliseconds timeout = 2s);
+/// How often a reason was counted, on all CPUs.
+u64 counted(const Namespace& where, model::Reason reason);
 /// Calls until the answer is `wanted`; the last answer.
 std::string who_until(const Call& call, const std::string& wanted, Milliseconds limit = 5s);
 /// Calls until the answer is another than this; the last answer.

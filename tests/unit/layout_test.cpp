@@ -46,18 +46,18 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
                    MEMBER(FlowKey4, zero16, 14, 2)},
                   16);
     CHECK(sizeof(Flow4) == 64);
-    check_members({MEMBER(Flow4, saddr, 0, 4), MEMBER(Flow4, daddr, 4, 4), MEMBER(Flow4, sport, 8, 2),
-                   MEMBER(Flow4, dport, 10, 2), MEMBER(Flow4, address_delta, 12, 2),
-                   MEMBER(Flow4, l4_delta, 14, 2), MEMBER(Flow4, last_seen, 16, 8),
-                   MEMBER(Flow4, created, 24, 8), MEMBER(Flow4, packets, 32, 8), MEMBER(Flow4, bytes, 40, 8),
-                   MEMBER(Flow4, proxy, 48, 4), MEMBER(Flow4, target, 52, 4), MEMBER(Flow4, direction, 56, 1),
-                   MEMBER(Flow4, tcp_flags, 57, 1), MEMBER(Flow4, port_delta, 58, 2),
-                   MEMBER(Flow4, ended, 60, 4)},
-                  64);
+    check_members(
+        {MEMBER(Flow4, saddr, 0, 4), MEMBER(Flow4, daddr, 4, 4), MEMBER(Flow4, sport, 8, 2),
+         MEMBER(Flow4, dport, 10, 2), MEMBER(Flow4, address_delta, 12, 2), MEMBER(Flow4, l4_delta, 14, 2),
+         MEMBER(Flow4, last_seen, 16, 8), MEMBER(Flow4, created, 24, 4), MEMBER(Flow4, carried, 28, 4),
+         MEMBER(Flow4, packets, 32, 8), MEMBER(Flow4, bytes, 40, 8), MEMBER(Flow4, proxy, 48, 4),
+         MEMBER(Flow4, target, 52, 4), MEMBER(Flow4, direction, 56, 1), MEMBER(Flow4, tcp_flags, 57, 1),
+         MEMBER(Flow4, port_delta, 58, 2), MEMBER(Flow4, ended, 60, 4)},
+        64);
     CHECK(sizeof(TargetRow) == 32);
     check_members({MEMBER(TargetRow, address6, 0, 16), MEMBER(TargetRow, address4, 16, 4),
                    MEMBER(TargetRow, port, 20, 2), MEMBER(TargetRow, zero16, 22, 2),
-                   MEMBER(TargetRow, proxy, 24, 4), MEMBER(TargetRow, zero32, 28, 4)},
+                   MEMBER(TargetRow, proxy, 24, 4), MEMBER(TargetRow, carried, 28, 4)},
                   32);
     CHECK(sizeof(FlowKey6) == 40);
     check_members({MEMBER(FlowKey6, saddr, 0, 16), MEMBER(FlowKey6, daddr, 16, 16),
@@ -66,14 +66,14 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
                    MEMBER(FlowKey6, zero16, 38, 2)},
                   40);
     CHECK(sizeof(Flow6) == 88);
-    check_members({MEMBER(Flow6, saddr, 0, 16), MEMBER(Flow6, daddr, 16, 16), MEMBER(Flow6, sport, 32, 2),
-                   MEMBER(Flow6, dport, 34, 2), MEMBER(Flow6, address_delta, 36, 2),
-                   MEMBER(Flow6, l4_delta, 38, 2), MEMBER(Flow6, last_seen, 40, 8),
-                   MEMBER(Flow6, created, 48, 8), MEMBER(Flow6, packets, 56, 8), MEMBER(Flow6, bytes, 64, 8),
-                   MEMBER(Flow6, proxy, 72, 4), MEMBER(Flow6, target, 76, 4), MEMBER(Flow6, direction, 80, 1),
-                   MEMBER(Flow6, tcp_flags, 81, 1), MEMBER(Flow6, port_delta, 82, 2),
-                   MEMBER(Flow6, ended, 84, 4)},
-                  88);
+    check_members(
+        {MEMBER(Flow6, saddr, 0, 16), MEMBER(Flow6, daddr, 16, 16), MEMBER(Flow6, sport, 32, 2),
+         MEMBER(Flow6, dport, 34, 2), MEMBER(Flow6, address_delta, 36, 2), MEMBER(Flow6, l4_delta, 38, 2),
+         MEMBER(Flow6, last_seen, 40, 8), MEMBER(Flow6, created, 48, 4), MEMBER(Flow6, carried, 52, 4),
+         MEMBER(Flow6, packets, 56, 8), MEMBER(Flow6, bytes, 64, 8), MEMBER(Flow6, proxy, 72, 4),
+         MEMBER(Flow6, target, 76, 4), MEMBER(Flow6, direction, 80, 1), MEMBER(Flow6, tcp_flags, 81, 1),
+         MEMBER(Flow6, port_delta, 82, 2), MEMBER(Flow6, ended, 84, 4)},
+        88);
     CHECK(sizeof(RouteKey6) == 24);
     check_members({MEMBER(RouteKey6, prefix_length, 0, 4), MEMBER(RouteKey6, proxy, 4, 4),
                    MEMBER(RouteKey6, address, 8, 16)},

@@ -16,8 +16,8 @@ TEST_CASE("the README has a row for each reason, in the order of their numbers, 
     const std::string readme = text.str();
     std::size_t at = 0;
     for (const auto& reason : model::reasons) {
-        const std::string row = "\n| `" + std::string(reason.name) + "` | " +
-                                (reason.outcome == model::Outcome::drop ? "drop" : "pass") + " | ";
+        const std::string row =
+            "\n| `" + std::string(reason.name) + "` | " + std::string(name_of(reason.outcome)) + " | ";
         INFO(row);
         const auto found = readme.find(row, at);
         REQUIRE(found != std::string::npos);

@@ -1,0 +1,91 @@
+#include "runtime/carriers.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernel/link.hpp"
+#include "kernel/neighbours.hpp"
+#include "kernel/routes.hpp"
+#include "kernel/xdp_features.hpp"
+
+namespace lb::runtime {
+namespace {
+
+/// From this MTU on, drivers may put a packet into several buffers (a page, without what XDP keeps of it).
+constexpr u32 one_buffer_mtu = 3498;
+
+// A row is not written at once, so one that is right already is left alone.
+Result<void> write_row(const kernel::Map& carriers, u32 target, const model::CarrierRow& row)
+{
+    const auto before = carriers.lookup<u32, model::CarrierRow>(target);
+    if (!before) return std::unexpected(before.error());
+    if (*before && std::memcmp(&**before, &row, sizeof row) == 0) return {};
+    return carriers.update(target, row);
+}
+
+Result<void> follow_target(const kernel::Map& carriers, const model::PlanTarget& target,
+                           const model::PlanProxy& proxy)
+{
+    const IpAddress& ip = target.endpoint.ip;
+    const auto route = kernel::route_to(ip);
+    if (!route) return std::unexpected(route.error());
+    const auto source = *route ? (*route)->source : std::nullopt;
+    if (!source) spdlog::warn("target {}: this host has no route to it", target.endpoint.text());
+    if (auto done = write_row(carriers, target.id, carrier_row(target, proxy, source)); !done) return done;
+    if (!source || (*route)->local) return {};
+    // XDP takes neighbours as it finds them: it neither asks for one nor notes that one was used.
+    if (auto asked = kernel::use_neighbour((*route)->ifindex, (*route)->gateway.value_or(ip)); !asked)
+        spdlog::debug("{}", asked.error().message);
+    return {};
+}
+
+bool is_generic(const kernel::Interface& interface)
+{
+    const auto occupant = kernel::xdp_occupant(interface.index);
+    return occupant && *occupant && (*occupant)->mode == kernel::XdpMode::generic;
+}
+
+// In generic mode the kernel sends as a socket would; else the driver must take XDP frames, and say so. A
+// veth says so when its other end has an XDP program or GRO on: without, frames would vanish.
+bool can_send(const kernel::Interface& interface, bool all_generic)
+{
+    if (!interface.up() || !interface.ethernet() || interface.loopback()) return false;
+    if (all_generic) return interface.kind.empty() || interface.kind == "veth";
+    const auto features = kernel::xdp_features(interface.index);
+    if (!features || !*features || !(*features)->transmit) return false;
+    return (*features)->transmit_frags || interface.mtu <= one_buffer_mtu;
+}
+
+Result<void> follow_devices(const model::Plan& plan, const kernel::Map& devices)
+{
+    const auto interfaces = kernel::list_interfaces();
+    if (!interfaces) return std::unexpected(interfaces.error());
+    const bool all_generic = std::ranges::all_of(*interfaces, [&](const kernel::Interface& each) {
+        return std::ranges::find(plan.interfaces, each.name) == plan.interfaces.end() || is_generic(each);
+    });
+    for (const auto& interface : *interfaces) {
+        if (can_send(interface, all_generic)) {
+            if (auto done = devices.update(interface.index, interface.index); !done) return done;
+        } else if (auto done = devices.remove(interface.index); !done) {
+            return std::unexpected(done.error());
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
+{
+    if (!plan.has_dsr()) return {};
+    for (const auto& target : plan.targets) {
+        if (!target.carried) continue;
+        const auto proxy = std::ranges::find(plan.proxies, target.proxy, &model::PlanProxy::id);
+        if (auto done = follow_target(tables["carriers"], target, *proxy); !done) return done;
+    }
+    return follow_devices(plan, tables["devices"]);
+}
+
+} // namespace lb::runtime

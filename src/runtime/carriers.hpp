@@ -1,0 +1,12 @@
+// What direct server return needs to know of the host, kept current: its address toward each target, the
+// interfaces that XDP can send by, and the neighbours on the way. One thread.
+#pragma once
+
+#include "runtime/tables.hpp"
+
+namespace lb::runtime {
+
+/// Brings the maps `carriers` and `devices` up to date, and asks the kernel for the neighbours.
+Result<void> follow_carriers(const model::Plan& plan, const Tables& tables);
+
+} // namespace lb::runtime
