@@ -145,7 +145,7 @@ void translate(const Egress& out, const View<typename F::Header>& ip, PacketPoin
     copy_address(headers.ip(&F::Header::saddr), flow(&Flow::saddr));
     headers.l4(&L4::sport) = flow(&Flow::sport);
     headers.l4(&L4::dport) = flow(&Flow::dport);
-    remember_fragment(b, out.maps, frame, headers.ip, flow);
+    remember_fragment(b, out.maps, frame, headers.ip, flow, model::Direction::reply);
     change_l4_checksum<F, L4>(out, flow);
     out.ways.leave(Reason::reply_forwarded);
 }

@@ -118,7 +118,7 @@ inline constexpr auto
         member("saddr", &lb::model::FragmentKey<A>::saddr),
         member("daddr", &lb::model::FragmentKey<A>::daddr), member("id", &lb::model::FragmentKey<A>::id),
         member("protocol", &lb::model::FragmentKey<A>::protocol),
-        member("zero8", &lb::model::FragmentKey<A>::zero8),
+        member("direction", &lb::model::FragmentKey<A>::direction),
         member("zero16", &lb::model::FragmentKey<A>::zero16));
 
 template <class A>

@@ -21,8 +21,8 @@ void store_id(Dsl& b, const StackView<V6::FragmentKey>& key, const Frame<V6>& fr
 }
 
 template <class F>
-StackView<typename F::FragmentKey> fragment_key(Dsl& b, const Frame<F>& frame,
-                                                const View<typename F::Header>& ip)
+StackView<typename F::FragmentKey>
+fragment_key(Dsl& b, const Frame<F>& frame, const View<typename F::Header>& ip, model::Direction direction)
 {
     using Key = typename F::FragmentKey;
     auto key = b.stack<Key>("fragment key");
@@ -35,7 +35,7 @@ StackView<typename F::FragmentKey> fragment_key(Dsl& b, const Frame<F>& frame,
         key(&Key::protocol) = frame.key(&F::Key::protocol);
     else
         key(&Key::protocol) = u8{0};
-    key(&Key::zero8) = u8{0};
+    key(&Key::direction) = direction;
     key(&Key::zero16) = u16{0};
     return key;
 }
@@ -54,14 +54,14 @@ void skip_unless_first(Dsl& b, const Frame<V6>& frame, const View<wire::Ipv6>&, 
 
 template <class F>
 void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<typename F::Header>& ip,
-                       const View<typename F::Flow>& flow)
+                       const View<typename F::Flow>& flow, model::Direction direction)
 {
     using Row = typename F::Fragment;
     b.note("is it the first of several fragments?");
     const Builder::StackScope scope(b);
     const Label whole = b.label("whole");
     skip_unless_first(b, frame, ip, whole);
-    const auto key = fragment_key(b, frame, ip);
+    const auto key = fragment_key(b, frame, ip, direction);
     const auto row = b.stack<Row>("fragment");
     copy_address(row(&Row::saddr), flow(&F::Flow::saddr));
     copy_address(row(&Row::daddr), flow(&F::Flow::daddr));
@@ -101,7 +101,7 @@ void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& fra
     check_whole(parser, ip, sizeof(typename F::Header));
     const Builder::StackScope scope(b);
     const Label early = parser.leave(parser.reasons.fragment_early);
-    const auto key = fragment_key(b, frame, ip);
+    const auto key = fragment_key(b, frame, ip, direction);
     const auto row = b.lookup(F::maps(maps).fragments, key, early);
     {
         auto age = b.call<u64>(Helper::ktime_get_ns, {}, "now");
@@ -127,9 +127,9 @@ void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& fra
 }
 
 template void remember_fragment(Dsl&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                                const View<V4::Flow>&);
+                                const View<V4::Flow>&, model::Direction);
 template void remember_fragment(Dsl&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                                const View<V6::Flow>&);
+                                const View<V6::Flow>&, model::Direction);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
                               const PacketPointer&, model::Direction, Label, const Carrying*);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,

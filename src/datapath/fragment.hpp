@@ -11,7 +11,8 @@ namespace lb::datapath {
 /// Emits, where the packet at hand is a first fragment: a row with what `flow` has made of it.
 template <class F>
 void remember_fragment(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
-                       const bpf::View<typename F::Header>& ip, const bpf::View<typename F::Flow>& flow);
+                       const bpf::View<typename F::Header>& ip, const bpf::View<typename F::Flow>& flow,
+                       model::Direction direction);
 
 /// Emits the translation of a later fragment, whose addresses and protocol are in `frame.key`; goes to
 /// `translated`, or leaves where its first one has not been seen. `direction`: forward writes the

@@ -62,7 +62,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
         const Label translated = b.label("translated");
         b.note("carried as it is, or translated?");
         b.jump_if(flow(&F::Flow::carried) == u32{0}, translated);
-        remember_fragment(b, in.maps, frame, headers.ip, flow);
+        remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
         hand_over(b, *in.carrying, flow);
         b.bind(translated);
     }
@@ -73,7 +73,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
     headers.l4(&L4::sport) = flow(&F::Flow::sport);
     headers.l4(&L4::dport) = flow(&F::Flow::dport);
-    remember_fragment(b, in.maps, frame, headers.ip, flow);
+    remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
     if (in.carrying) return b.jump(in.ways.to(Reason::forwarded)); // the target's row counts others as well
     in.ways.leave(Reason::forwarded);
 }

@@ -194,7 +194,8 @@ template <class A> struct FragmentKey {
     A saddr{}, daddr{}; ///< as on the wire
     u32 id = 0;         ///< the header's identification, as loaded
     u8 protocol = 0;    ///< IPv6: 0, it is not part of what tells datagrams apart
-    u8 zero8 = 0;
+    Direction direction =
+        Direction::forward; ///< a reply comes in before it goes out: it is changed there only
     u16 zero16 = 0;
 };
 static_assert(sizeof(FragmentKey<be32>) == 16 && sizeof(FragmentKey<Address6>) == 40);

@@ -188,6 +188,24 @@ TEST_CASE("IPv4 headers that contradict themselves are the kernel's", "[datapath
     }
 }
 
+TEST_CASE("a reply's later fragment comes in by a listener's interface unchanged, and leaves translated",
+          "[datapath]")
+{
+    Judge judge = simple();
+    judge.in(build(request(Udp{.sport = 4006})));
+    Packet first = answer(Udp{.sport = 8080, .dport = 4006}, pattern(32)), later = first;
+    first.fragment = 0x2000;
+    later.fragment = 0x2005;
+    judge.in(build(first));
+    CHECK(judge.last() == Reason::no_listener);
+    judge.out(build(first));
+    CHECK(judge.last() == Reason::reply_forwarded);
+    judge.in(build(later)); // although the first one has left by now
+    CHECK(judge.last() == Reason::fragment_early);
+    judge.out(build(later));
+    CHECK(judge.last() == Reason::egress_fragment_forwarded);
+}
+
 TEST_CASE("fragments follow the first one, options and tags do not matter, other protocols pass untouched",
           "[datapath]")
 {
