@@ -13,11 +13,13 @@ struct Carrying {
     explicit Carrying(bpf::Dsl& b)
         : target(b.local<u32>("carried to")),
           sport(b.local<be16>("tunnel's source port")),
-          send(b.label("carry"))
+          send(b.label("carry")),
+          translated(b.label("send translated"))
     {}
     bpf::StackVar<u32> target;
     bpf::StackVar<be16> sport; ///< of a tunnel by UDP; others spread by it, too
     bpf::Label send;           ///< go there when both are written
+    bpf::Label translated;     ///< or there, with a translated packet: `target` is enough
 };
 
 /// Emits what hands a packet of this connection over, and goes.

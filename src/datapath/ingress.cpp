@@ -3,6 +3,7 @@
 #include "datapath/carrier.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/dispatch.hpp"
+#include "datapath/fast_path.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
@@ -30,7 +31,7 @@ struct Ingress {
     const Parser& parser;
     PacketBounds& packet;
     const StackVar<u32>& ifindex;
-    const Carrying* carrying; ///< null: no target answers by itself
+    const Carrying* carrying; ///< null: lb sends nothing by itself, and no target answers by itself
 };
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would take packets for 127/8 from the wire.
@@ -58,7 +59,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
              const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
-    if (in.carrying) {
+    if (in.plan.has_dsr()) {
         const Label translated = b.label("translated");
         b.note("carried as it is, or translated?");
         b.jump_if(flow(&F::Flow::carried) == u32{0}, translated);
@@ -74,6 +75,12 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     headers.l4(&L4::sport) = flow(&F::Flow::sport);
     headers.l4(&L4::dport) = flow(&F::Flow::dport);
     remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
+    if (in.plan.has_fast_nat()) {
+        auto target = b.let<u32>("target", flow(&F::Flow::target));
+        in.carrying->target() = target;
+        target.release();
+        return b.jump(in.carrying->translated);
+    }
     if (in.carrying) return b.jump(in.ways.to(Reason::forwarded)); // the target's row counts others as well
     in.ways.leave(Reason::forwarded);
 }
@@ -100,7 +107,7 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
     limiter.take({Limit::target_connections, Limit::target_packets});
     auto row = read_target(b, in.maps, frame, in.ways);
-    if (in.carrying) {
+    if (in.plan.has_dsr()) {
         const Label translated = b.label("new, translated");
         b.jump_if(row(&model::TargetRow::carried) == u32{0}, translated);
         insert_carried(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced, made);
@@ -173,12 +180,13 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::no_listener,
                                            [&]<class L4>() { translate<F, L4>(in, ip, l4, frame, fresh); });
+    const Carrying* carried = in.plan.has_dsr() ? in.carrying : nullptr;
     b.bind(transports.icmp);
     translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), in.carrying);
+                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), carried);
     b.bind(transports.later_fragment);
     follow_fragment(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                    in.ways.to(Reason::fragment_forwarded), in.carrying);
+                    in.ways.to(Reason::fragment_forwarded), carried);
 }
 
 void choose_family(const Ingress& in)
@@ -225,7 +233,9 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
                                 .context = kernel.xdp_frags ? context : std::nullopt};
             choose_family({b, plan, maps, ways, parser, packet, ifindex, carrying ? &*carrying : nullptr});
         }
-        if (carrying) emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
+        if (plan.has_dsr())
+            emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
+        if (plan.has_fast_nat()) emit_fast_path(b, plan, maps, ways, *carrying, *context, *l3_offset);
     }
     ways.emit();
     auto program = b.finish();

@@ -110,7 +110,7 @@ Maps::Maps(const model::Plan& plan)
     if (plan.has(Algorithm::round_robin)) turns.emplace("turns", bpf::MapType::array, ids_end(plan.groups));
     if (plan.has(Algorithm::least_connections))
         live.emplace("live", bpf::MapType::array, ids_end(plan.targets), bpf::map_mmapable);
-    if (plan.has_dsr()) {
+    if (plan.lb_sends()) {
         carriers.emplace("carriers", bpf::MapType::array, ids_end(plan.targets));
         devices.emplace("devices", bpf::MapType::devmap_hash, devices_max);
     }

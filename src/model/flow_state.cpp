@@ -41,8 +41,10 @@ std::chrono::seconds Timeouts::of(FlowState state) const
 
 template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply)
 {
-    if (key.protocol != wire::protocol_tcp)
-        return reply && reply->packets > 0 ? FlowState::udp : FlowState::udp_one_way;
+    if (key.protocol != wire::protocol_tcp) {
+        const bool both_ways = forward.carried != 0 ? forward.packets > 1 : reply && reply->packets > 0;
+        return both_ways ? FlowState::udp : FlowState::udp_one_way;
+    }
     const u8 back = reply ? reply->tcp_flags : u8{0};
     const u8 either = forward.tcp_flags | back, both = forward.tcp_flags & back;
     if (either & wire::tcp_rst || both & wire::tcp_fin) return FlowState::closed;

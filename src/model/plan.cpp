@@ -23,9 +23,13 @@ template <auto member, auto value> bool is(const PlanProxy& proxy) { return prox
 // What the file can ask for and the datapath doesn't have.
 constexpr NotYet not_yet[] = {
     {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
-    {"forwarding path fast",
-     [](const PlanProxy& proxy) { return proxy.path == ForwardingPath::fast && !is_dsr(proxy.mode); }},
 };
+
+// By the kernel's stack, unless the file says otherwise.
+bool is_fast_nat(ForwardingMode mode, ForwardingPath path)
+{
+    return mode == ForwardingMode::nat && path == ForwardingPath::fast;
+}
 
 // Ids by name. A known name keeps its id, a new one gets the lowest that is free.
 class IdPool {
@@ -111,8 +115,11 @@ u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32
 {
     const u32 id = target_ids_.id_of(config.name + "/" + endpoint.text());
     if (known_targets_.insert(id).second) {
-        plan_.targets.push_back(
-            {.id = id, .proxy = proxy, .endpoint = endpoint, .carried = is_dsr(config.forwarding.mode)});
+        plan_.targets.push_back({.id = id,
+                                 .proxy = proxy,
+                                 .endpoint = endpoint,
+                                 .carried = is_dsr(config.forwarding.mode),
+                                 .fast_nat = is_fast_nat(config.forwarding.mode, config.forwarding.path)});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
     return id;
@@ -276,6 +283,14 @@ bool Plan::has(ForwardingMode mode) const
 {
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
 }
+
+bool Plan::has_fast_nat() const
+{
+    return std::ranges::any_of(proxies,
+                               [](const PlanProxy& proxy) { return is_fast_nat(proxy.mode, proxy.path); });
+}
+
+bool Plan::lb_sends() const { return has_dsr() || has_fast_nat(); }
 
 bool Plan::has_persistence() const
 {

@@ -85,7 +85,8 @@ struct PlanTarget {
     u32 id = 0;
     u32 proxy = 0;
     Endpoint endpoint = {};
-    bool carried = false; ///< its proxy's mode is one of direct server return
+    bool carried = false;  ///< its proxy's mode is one of direct server return
+    bool fast_nat = false; ///< its proxy translates, and lb sends
 };
 
 /// The target as the programs read it.
@@ -144,6 +145,8 @@ struct Plan {
     /// The same of allow or deny lists.
     bool has_lists(Family family, Protocol protocol) const;
     bool has_dsr() const;         ///< some proxy's targets answer by themselves
+    bool has_fast_nat() const;    ///< some proxy translates, and lb sends what it has translated
+    bool lb_sends() const;        ///< either: packets leave otherwise than by the kernel's stack
     bool has_persistence() const; ///< some proxy keeps a client's address with its target
     bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
 };

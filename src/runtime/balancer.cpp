@@ -181,7 +181,7 @@ Result<Totals> Balancer::totals() const
     // Translated packets are counted once, in their target's row; the reason's total is their sum. Where
     // others are counted there as well, they have a reason each.
     for (const auto& [id, each] : totals.targets) {
-        if (!plan_.has_dsr())
+        if (!plan_.lb_sends())
             totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
         totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
     }

@@ -255,7 +255,7 @@ std::map<Reason, u64> all_counts(const Bench& bench)
 {
     auto counted = bench.exits();
     const auto target = bench.counters();
-    if (target.forward_packets > 0 && !bench.plan().has_dsr())
+    if (target.forward_packets > 0 && !bench.plan().lb_sends())
         counted[Reason::forwarded] = target.forward_packets;
     if (target.reply_packets > 0) counted[Reason::reply_forwarded] = target.reply_packets;
     return counted;
