@@ -304,7 +304,8 @@ void send(const Carrier& c)
     auto ctx = b.let<u64>("ctx", c.context());
     const View<XdpMd> md(b, ctx.reg(), 0);
     auto arrived = b.let<u32>("arrived by", md(&XdpMd::ingress_ifindex));
-    b.jump_if(arrived == c.fib4(&FibLookup4::ifindex), c.ways.to(Reason::sent_back));
+    b.jump_if(arrived != c.fib4(&FibLookup4::ifindex), c.ways.to(Reason::sent_on));
+    b.jump_if(c.row(&CarrierRow::sends).has(model::sends_tx), c.ways.to(Reason::sent_back));
     b.jump(c.ways.to(Reason::sent_on));
 }
 
@@ -321,7 +322,7 @@ void choose_mode(const Carrier& c, const Needs& needs)
         b.bind(encapsulated);
         const Label by_kernel = c.ways.to(Reason::encapsulated);
         b.jump_if(c.result() != i64{fib_success}, by_kernel);
-        b.jump_if(c.row(&CarrierRow::fast) == u8{0}, by_kernel);
+        b.jump_if(c.row(&CarrierRow::sends) == u8{0}, by_kernel);
         take_device(c, by_kernel);
         b.jump(ready);
     }

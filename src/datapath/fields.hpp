@@ -46,7 +46,7 @@ inline constexpr auto lb::bpf::fields<lb::model::CarrierRow> = lb::bpf::describe
     member("daddr6", &lb::model::CarrierRow::daddr6), member("saddr4", &lb::model::CarrierRow::saddr4),
     member("daddr4", &lb::model::CarrierRow::daddr4), member("mode", &lb::model::CarrierRow::mode),
     member("family", &lb::model::CarrierRow::family), member("port", &lb::model::CarrierRow::port),
-    member("fast", &lb::model::CarrierRow::fast), member("zero8", &lb::model::CarrierRow::zero8),
+    member("sends", &lb::model::CarrierRow::sends), member("zero8", &lb::model::CarrierRow::zero8),
     member("zero16", &lb::model::CarrierRow::zero16));
 
 template <>

@@ -73,11 +73,16 @@ struct CarrierRow {
     u8 mode = 0;   ///< model::ForwardingMode
     u8 family = 0; ///< of these addresses, 4 or 6; 0: this host has no address toward the target now
     be16 port{};   ///< the tunnel's destination port, for dsr_gue
-    u8 fast = 0;   ///< whether lb may send by itself
+    u8 sends = 0;  ///< how lb may send by itself: sends_redirect, sends_tx
     u8 zero8 = 0;
     u16 zero16 = 0;
 };
 static_assert(sizeof(CarrierRow) == 48);
+
+/// Bits of what XDP may do with a packet: redirect it to an interface that the map `devices` has, and send it
+/// back by the one where it came in. A veth that gets packets back delivers them late or never unless its
+/// other end has an XDP program; redirected to the same end, they arrive.
+inline constexpr u8 sends_redirect = 1, sends_tx = 2;
 
 /// What a connection's first packet has to know of its proxy. By proxy id; there only where some proxy asks
 /// for more than Maglev and NAT.

@@ -229,11 +229,11 @@ ProxyRow proxy_row(const PlanProxy& proxy)
 }
 
 CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
-                       const std::optional<IpAddress>& source)
+                       const std::optional<IpAddress>& source, u8 sends)
 {
     CarrierRow row{.mode = static_cast<u8>(proxy.mode),
                    .port = be16(proxy.gue_port),
-                   .fast = proxy.path != ForwardingPath::stack};
+                   .sends = proxy.path == ForwardingPath::stack ? u8{0} : sends};
     if (!source) return row;
     const IpAddress& ip = target.endpoint.ip;
     row.family = static_cast<u8>(family_of(ip));

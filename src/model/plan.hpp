@@ -86,9 +86,10 @@ struct PlanTarget {
 TargetRow target_row(const PlanTarget& target);
 ProxyRow proxy_row(const PlanProxy& proxy);
 /// How packets get to it, where its proxy's mode is one of direct server return. `source`: this host's own
-/// address toward the target; empty: it has none now, and nothing goes.
+/// address toward the target; empty: it has none now, and nothing goes. `sends`: what XDP may do here; the
+/// proxy may want less.
 CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
-                       const std::optional<IpAddress>& source);
+                       const std::optional<IpAddress>& source, u8 sends);
 
 struct GroupMember {
     u32 target = 0; ///< target id

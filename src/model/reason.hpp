@@ -11,7 +11,7 @@ namespace lb::model {
 
 /// Of which program: the two of the balancer, or those of `lb backend`.
 enum class Role : u8 { ingress, egress, backend };
-/// `tx`, `redirect`: lb sends the packet itself, by the interface that it came in by, or by another.
+/// `tx`, `redirect`: lb sends the packet itself, back by the interface that it came in by, or by any.
 enum class Outcome : u8 { pass, drop, tx, redirect };
 
 constexpr std::string_view name_of(Outcome outcome)
@@ -48,11 +48,13 @@ constexpr std::string_view name_of(Outcome outcome)
       "no free source port for a connection that looks like another to its target")                          \
     X(internal, ingress, drop, "a map row is missing: a defect of lb")                                       \
     X(encapsulated, ingress, pass, "on its way to a target in a tunnel's packet, which the kernel routes")   \
-    X(sent_back, ingress, tx, "sent on toward a target by lb itself, by the interface that it came in by")   \
-    X(sent_on, ingress, redirect, "sent on toward a target by lb itself, by another interface")              \
+    X(sent_back, ingress, tx,                                                                                \
+      "sent on toward a target by lb itself, back by the interface that it came in by")                      \
+    X(sent_on, ingress, redirect, "sent on toward a target by lb itself, by the interface of the way")       \
     X(too_big, ingress, pass,                                                                                \
       "does not fit on the way to its target: its sender is told, by the kernel's way")                      \
-    X(too_big_sent, ingress, tx, "does not fit on the way to its target: its sender is told, by lb itself")  \
+    X(too_big_sent, ingress, redirect,                                                                       \
+      "does not fit on the way to its target: its sender is told, by lb itself")                             \
     X(too_big_unsaid, ingress, drop,                                                                         \
       "does not fit on the way to its target, and nobody may be told: a later fragment, or itself ICMP")     \
     X(dsr_tagged, ingress, drop, "to be carried to a target, with a VLAN tag in the frame")                  \

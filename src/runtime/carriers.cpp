@@ -26,14 +26,15 @@ Result<void> write_row(const kernel::Map& carriers, u32 target, const model::Car
 }
 
 Result<void> follow_target(const kernel::Map& carriers, const model::PlanTarget& target,
-                           const model::PlanProxy& proxy)
+                           const model::PlanProxy& proxy, u8 sends)
 {
     const IpAddress& ip = target.endpoint.ip;
     const auto route = kernel::route_to(ip);
     if (!route) return std::unexpected(route.error());
     const auto source = *route ? (*route)->source : std::nullopt;
     if (!source) spdlog::warn("target {}: this host has no route to it", target.endpoint.text());
-    if (auto done = write_row(carriers, target.id, carrier_row(target, proxy, source)); !done) return done;
+    if (auto done = write_row(carriers, target.id, carrier_row(target, proxy, source, sends)); !done)
+        return done;
     if (!source || (*route)->local) return {};
     // XDP takes neighbours as it finds them: it neither asks for one nor notes that one was used.
     if (auto asked = kernel::use_neighbour((*route)->ifindex, (*route)->gateway.value_or(ip)); !asked)
@@ -58,14 +59,19 @@ bool can_send(const kernel::Interface& interface, bool all_generic)
     return (*features)->transmit_frags || interface.mtu <= one_buffer_mtu;
 }
 
-Result<void> follow_devices(const model::Plan& plan, const kernel::Map& devices)
+// Those that the programs are on.
+std::vector<kernel::Interface> ingress_of(const model::Plan& plan, std::vector<kernel::Interface> interfaces)
 {
-    const auto interfaces = kernel::list_interfaces();
-    if (!interfaces) return std::unexpected(interfaces.error());
-    const bool all_generic = std::ranges::all_of(*interfaces, [&](const kernel::Interface& each) {
-        return std::ranges::find(plan.interfaces, each.name) == plan.interfaces.end() || is_generic(each);
+    std::erase_if(interfaces, [&](const kernel::Interface& each) {
+        return std::ranges::find(plan.interfaces, each.name) == plan.interfaces.end();
     });
-    for (const auto& interface : *interfaces) {
+    return interfaces;
+}
+
+Result<void> follow_devices(const std::vector<kernel::Interface>& interfaces, bool all_generic,
+                            const kernel::Map& devices)
+{
+    for (const auto& interface : interfaces) {
         if (can_send(interface, all_generic)) {
             if (auto done = devices.update(interface.index, interface.index); !done) return done;
         } else if (auto done = devices.remove(interface.index); !done) {
@@ -80,12 +86,19 @@ Result<void> follow_devices(const model::Plan& plan, const kernel::Map& devices)
 Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
 {
     if (!plan.has_dsr()) return {};
+    const auto interfaces = kernel::list_interfaces();
+    if (!interfaces) return std::unexpected(interfaces.error());
+    const auto ingress = ingress_of(plan, *interfaces);
+    const bool all_generic = std::ranges::all_of(ingress, is_generic);
+    const bool tx =
+        all_generic || std::ranges::find(ingress, "veth", &kernel::Interface::kind) == ingress.end();
+    const u8 sends = tx ? model::sends_redirect | model::sends_tx : model::sends_redirect;
     for (const auto& target : plan.targets) {
         if (!target.carried) continue;
         const auto proxy = std::ranges::find(plan.proxies, target.proxy, &model::PlanProxy::id);
-        if (auto done = follow_target(tables["carriers"], target, *proxy); !done) return done;
+        if (auto done = follow_target(tables["carriers"], target, *proxy, sends); !done) return done;
     }
-    return follow_devices(plan, tables["devices"]);
+    return follow_devices(*interfaces, all_generic, tables["devices"]);
 }
 
 } // namespace lb::runtime

@@ -81,7 +81,7 @@ void Bench::fill_carriers(const BenchOptions& options) const
         if (!target.carried) continue;
         const auto proxy = std::ranges::find(plan_.proxies, target.proxy, &model::PlanProxy::id);
         const auto source = IpAddress::parse(target.endpoint.ip.is_v6() ? options.source6 : options.source4);
-        must(map("carriers").update(target.id, carrier_row(target, *proxy, *source)));
+        must(map("carriers").update(target.id, carrier_row(target, *proxy, *source, options.sends)));
     }
 }
 

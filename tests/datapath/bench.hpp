@@ -45,6 +45,7 @@ struct BenchOptions {
     bool slots_per_cpu = false;
     /// Of the tunnels' packets.
     std::string source4 = "10.0.0.254", source6 = "2001:db8:a::fe";
+    u8 sends = model::sends_redirect | model::sends_tx;
     /// Packets arrive on a real interface of this name, which has an XDP program natively (the kernel asks
     /// for that in test runs); else on lo.
     std::string real_interface = "";
