@@ -279,36 +279,6 @@ template <class Take> void by_target(const Carrier& c, const Needs& needs, const
     if (needs.outer6) take.template operator()<V6>();
 }
 
-// Takes the device for sending, or goes where it cannot.
-void take_device(const Carrier& c, Label cannot)
-{
-    Dsl& b = c.b;
-    auto ifindex = b.let<u32>("ifindex", c.fib4(&FibLookup4::ifindex));
-    constexpr u32 where_missing = static_cast<u32>(XdpAction::pass);
-    auto verdict =
-        b.call<u64>(Helper::redirect_map, {*c.maps.devices, std::move(ifindex), where_missing}, "verdict");
-    b.jump_if(verdict != u64{static_cast<u32>(XdpAction::redirect)}, cannot);
-}
-
-// With the Ethernet addresses that the kernel knows for the way.
-void send(const Carrier& c)
-{
-    Dsl& b = c.b;
-    b.note("Ethernet addresses of the way, and off");
-    {
-        auto packet = packet_anew(b, c.context);
-        const auto [ethernet] = packet.claim<EthernetMacs>(c.failed);
-        ethernet(&EthernetMacs::destination).copy_from(c.fib4(&FibLookup4::destination));
-        ethernet(&EthernetMacs::source).copy_from(c.fib4(&FibLookup4::source));
-    }
-    auto ctx = b.let<u64>("ctx", c.context());
-    const View<XdpMd> md(b, ctx.reg(), 0);
-    auto arrived = b.let<u32>("arrived by", md(&XdpMd::ingress_ifindex));
-    b.jump_if(arrived != c.fib4(&FibLookup4::ifindex), c.ways.to(Reason::sent_on));
-    b.jump_if(c.row(&CarrierRow::sends).has(model::sends_tx), c.ways.to(Reason::sent_back));
-    b.jump(c.ways.to(Reason::sent_on));
-}
-
 void choose_mode(const Carrier& c, const Needs& needs)
 {
     Dsl& b = c.b;
@@ -338,6 +308,34 @@ void choose_mode(const Carrier& c, const Needs& needs)
 }
 
 } // namespace
+
+void take_device(const Carrier& c, Label cannot)
+{
+    Dsl& b = c.b;
+    auto ifindex = b.let<u32>("ifindex", c.fib4(&FibLookup4::ifindex));
+    constexpr u32 where_missing = static_cast<u32>(XdpAction::pass);
+    auto verdict =
+        b.call<u64>(Helper::redirect_map, {*c.maps.devices, std::move(ifindex), where_missing}, "verdict");
+    b.jump_if(verdict != u64{static_cast<u32>(XdpAction::redirect)}, cannot);
+}
+
+void send(const Carrier& c)
+{
+    Dsl& b = c.b;
+    b.note("Ethernet addresses of the way, and off");
+    {
+        auto packet = packet_anew(b, c.context);
+        const auto [ethernet] = packet.claim<EthernetMacs>(c.failed);
+        ethernet(&EthernetMacs::destination).copy_from(c.fib4(&FibLookup4::destination));
+        ethernet(&EthernetMacs::source).copy_from(c.fib4(&FibLookup4::source));
+    }
+    auto ctx = b.let<u64>("ctx", c.context());
+    const View<XdpMd> md(b, ctx.reg(), 0);
+    auto arrived = b.let<u32>("arrived by", md(&XdpMd::ingress_ifindex));
+    b.jump_if(arrived != c.fib4(&FibLookup4::ifindex), c.ways.to(Reason::sent_on));
+    b.jump_if(c.row(&CarrierRow::sends).has(model::sends_tx), c.ways.to(Reason::sent_back));
+    b.jump(c.ways.to(Reason::sent_on));
+}
 
 XdpPacket packet_anew(Dsl& b, const StackVar<u64>& context)
 {

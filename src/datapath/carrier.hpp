@@ -37,6 +37,11 @@ void emit_carrier(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, Ways& 
                   const Carrying& carrying, const bpf::StackVar<u64>& context,
                   const bpf::StackVar<u64>& l3_offset, bool frags);
 
+/// Emits the taking of the way's device for sending; `goto cannot` where XDP cannot send by it.
+void take_device(const Carrier& c, bpf::Label cannot);
+/// Emits the Ethernet addresses of the way into the frame, and leaves.
+void send(const Carrier& c);
+
 /// Emits `r1 = the context` and reads the packet's bounds anew, as is needed after its start has moved.
 bpf::XdpPacket packet_anew(bpf::Dsl& b, const bpf::StackVar<u64>& context);
 

@@ -1,5 +1,6 @@
 #include "datapath/carry.hpp"
 
+#include "datapath/backlog.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/parse.hpp"
 #include "datapath/tunnel.hpp"
@@ -36,8 +37,8 @@ void fill_entry(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, con
     entry(&Flow::port_delta) = u16{0};
     entry(&Flow::proxy) = row(&TargetRow::proxy);
     entry(&Flow::target) = frame.index();
-    entry(&Flow::direction) = model::Direction::forward;
-    entry(&Flow::carried) = 1;
+    entry(&Flow::direction) = model::Direction::carried;
+    entry(&Flow::ended) = 0;
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         entry(&Flow::tcp_flags) = headers.l4(&wire::Tcp::flags);
     else
@@ -51,10 +52,11 @@ void fill_entry(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, con
 template <class F, class L4>
 void insert_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
                     const Headers<F, L4>& headers, View<TargetRow> row, const View<typename F::Flow>& flow,
-                    Ways& ways, Label raced, Label made)
+                    Ways& ways, Label raced)
 {
     fill_entry(b, frame, fresh, headers, row);
     row.release();
+    evict_oldest(b, maps, frame);
     store_source_port(b, fresh);
     {
         auto now = b.call<u64>(Helper::jiffies64, {}, "now");
@@ -74,7 +76,6 @@ void insert_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFl
     b.bind(inserted);
     tell_of_connection(b, maps, frame, fresh);
     b.point(flow, fresh.forward);
-    b.jump(made);
 }
 
 // Only the client's flags are seen. Its FIN or RST ends the connection for it; with a SYN it begins another.
@@ -84,7 +85,7 @@ void reopen_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<
 {
     using Flow = typename F::Flow;
     const Label translated = b.label("not carried"), ended = b.label("carried, ended");
-    b.jump_if(flow(&Flow::carried) == u32{0}, translated);
+    b.jump_if(flow(&Flow::direction) != model::Direction::carried, translated);
     b.jump_if(flow(&Flow::tcp_flags).has(wire::tcp_rst | wire::tcp_fin), ended);
     b.jump(lives);
     b.bind(ended);
@@ -96,10 +97,10 @@ void reopen_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<
 #define LB_INSTANTIATE(F)                                                                                    \
     template void insert_carried(Dsl&, const Maps&, const Frame<F>&, const NewFlowFrame<F>&,                 \
                                  const Headers<F, wire::Tcp>&, View<TargetRow>, const View<F::Flow>&, Ways&, \
-                                 Label, Label);                                                              \
+                                 Label);                                                                     \
     template void insert_carried(Dsl&, const Maps&, const Frame<F>&, const NewFlowFrame<F>&,                 \
                                  const Headers<F, wire::Udp>&, View<TargetRow>, const View<F::Flow>&, Ways&, \
-                                 Label, Label);                                                              \
+                                 Label);                                                                     \
     template void reopen_carried(Dsl&, const Maps&, const Frame<F>&, const View<F::Flow>&, Label, Label);
 LB_INSTANTIATE(V4)
 LB_INSTANTIATE(V6)

@@ -8,16 +8,28 @@
 
 namespace lb::datapath {
 
+/// Both in one word of the frame, which is short.
+struct Handed {
+    u32 target = 0;
+    be16 sport{};
+    u16 zero16 = 0;
+};
+
 /// What the stages before leave for the one that carries.
 struct Carrying {
-    explicit Carrying(bpf::Dsl& b)
-        : target(b.local<u32>("carried to")),
-          sport(b.local<be16>("tunnel's source port")),
-          send(b.label("carry"))
-    {}
+    explicit Carrying(bpf::Dsl& b) : Carrying(b, b.stack<Handed>("handed over")) {}
     bpf::StackVar<u32> target;
     bpf::StackVar<be16> sport; ///< of a tunnel by UDP; others spread by it, too
     bpf::Label send;           ///< go there when both are written
+    bpf::Label translated;     ///< or there, with a translated packet: `target` is enough
+
+private:
+    Carrying(bpf::Dsl& b, const bpf::StackView<Handed>& handed)
+        : target(b.part(handed, &Handed::target)),
+          sport(b.part(handed, &Handed::sport)),
+          send(b.label("carry")),
+          translated(b.label("send translated"))
+    {}
 };
 
 /// Emits what hands a packet of this connection over, and goes.
@@ -30,12 +42,12 @@ template <class Flow> void hand_over(bpf::Dsl& b, const Carrying& carrying, cons
     b.jump(carrying.send);
 }
 
-/// Emits the one entry of a new connection to the target whose id is in `frame.index`. Arrives at `made` with
+/// Emits the one entry of a new connection to the target whose id is in `frame.index`. Arrives behind it with
 /// `flow` at it; goes to `raced` with `flow` at the entry that another CPU made meanwhile.
 template <class F, class L4>
 void insert_carried(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
                     const Headers<F, L4>& headers, bpf::View<model::TargetRow> row,
-                    const bpf::View<typename F::Flow>& flow, Ways& ways, bpf::Label raced, bpf::Label made);
+                    const bpf::View<typename F::Flow>& flow, Ways& ways, bpf::Label raced);
 
 /// Emits, for a SYN on the known tuple of a carried connection: an ended one is forgotten (`goto missing`),
 /// another goes on (`goto lives`). Falls through where the connection is of the other kind.

@@ -5,6 +5,7 @@
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
+#include "datapath/live.hpp"
 #include "datapath/ways.hpp"
 
 #include <algorithm>
@@ -128,6 +129,7 @@ void translate(const Egress& out, const View<typename F::Header>& ip, PacketPoin
         return length;
     };
     touch_flow(b, flow, headers.l4, bytes);
+    count_end(b, out.maps, frame, flow, headers.l4, model::Direction::reply);
     count_target(b, out.maps, frame, flow, &model::TargetCounters::reply_packets,
                  &model::TargetCounters::reply_bytes, bytes);
 

@@ -13,9 +13,11 @@ template <class A> struct FamilyTypes {
     using Key = model::FlowKey<A>;
     using Flow = model::Flow<A>;
     using Route = model::RouteKey<A>;
+    using Source = model::SourceKey<A>;
     using Opened = model::FlowOpened<A>;
     using FragmentKey = model::FragmentKey<A>;
     using Fragment = model::Fragment<A>;
+    using SessionKey = model::SessionKey<A>;
     static constexpr u32 address_bits = sizeof(A) * 8;
 };
 

@@ -31,7 +31,7 @@ inline constexpr auto lb::bpf::fields<lb::model::Flow<A>> = lb::bpf::describe<lb
     member("bytes", &lb::model::Flow<A>::bytes), member("proxy", &lb::model::Flow<A>::proxy),
     member("target", &lb::model::Flow<A>::target), member("direction", &lb::model::Flow<A>::direction),
     member("tcp_flags", &lb::model::Flow<A>::tcp_flags),
-    member("port_delta", &lb::model::Flow<A>::port_delta), member("carried", &lb::model::Flow<A>::carried));
+    member("port_delta", &lb::model::Flow<A>::port_delta), member("ended", &lb::model::Flow<A>::ended));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(
@@ -53,17 +53,63 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::ProxyRow> = lb::bpf::describe<lb::model::ProxyRow>(
     "proxy", member("group", &lb::model::ProxyRow::group),
     member("algorithm", &lb::model::ProxyRow::algorithm), member("mode", &lb::model::ProxyRow::mode),
-    member("zero16", &lb::model::ProxyRow::zero16));
+    member("zero16", &lb::model::ProxyRow::zero16), member("session_ns", &lb::model::ProxyRow::session_ns),
+    member("id", &lb::model::ProxyRow::id), member("zero32", &lb::model::ProxyRow::zero32));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::MemberKey> = lb::bpf::describe<lb::model::MemberKey>(
+    "member", member("group", &lb::model::MemberKey::group), member("target", &lb::model::MemberKey::target));
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::SessionKey<A>> = lb::bpf::describe<lb::model::SessionKey<A>>(
+    lb::model::name_of_family<A>("session_key4", "session_key6"),
+    member("proxy", &lb::model::SessionKey<A>::proxy), member("zero32", &lb::model::SessionKey<A>::zero32),
+    member("client", &lb::model::SessionKey<A>::client));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::Session> = lb::bpf::describe<lb::model::Session>(
+    "session", member("target", &lb::model::Session::target), member("zero32", &lb::model::Session::zero32),
+    member("seen", &lb::model::Session::seen));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::GroupRow> =
     lb::bpf::describe<lb::model::GroupRow>("group", member("word", &lb::model::GroupRow::word));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::BacklogRow> =
+    lb::bpf::describe<lb::model::BacklogRow>("backlog", member("begun", &lb::model::BacklogRow::begun),
+                                             member("evicted", &lb::model::BacklogRow::evicted));
 
 template <class A>
 inline constexpr auto lb::bpf::fields<lb::model::RouteKey<A>> = lb::bpf::describe<lb::model::RouteKey<A>>(
     lb::model::name_of_family<A>("route_key4", "route_key6"),
     member("prefix_length", &lb::model::RouteKey<A>::prefix_length),
     member("proxy", &lb::model::RouteKey<A>::proxy), member("address", &lb::model::RouteKey<A>::address));
+
+template <class A>
+inline constexpr auto lb::bpf::fields<lb::model::SourceKey<A>> = lb::bpf::describe<lb::model::SourceKey<A>>(
+    lb::model::name_of_family<A>("source_key4", "source_key6"),
+    member("address", &lb::model::SourceKey<A>::address), member("proxy", &lb::model::SourceKey<A>::proxy),
+    member("zero32", &lb::model::SourceKey<A>::zero32));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::Buckets> =
+    lb::bpf::describe<lb::model::Buckets>("buckets", member("connections", &lb::model::Buckets::connections),
+                                          member("packets", &lb::model::Buckets::packets));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::RateRow> =
+    lb::bpf::describe<lb::model::RateRow>("rate", member("interval", &lb::model::RateRow::interval),
+                                          member("tolerance", &lb::model::RateRow::tolerance));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::LimitsRow> = lb::bpf::describe<lb::model::LimitsRow>(
+    "limits", member("source_connections", &lb::model::LimitsRow::source_connections),
+    member("source_packets", &lb::model::LimitsRow::source_packets),
+    member("target_connections", &lb::model::LimitsRow::target_connections),
+    member("target_packets", &lb::model::LimitsRow::target_packets),
+    member("mask6", &lb::model::LimitsRow::mask6), member("mask4", &lb::model::LimitsRow::mask4),
+    member("zero32", &lb::model::LimitsRow::zero32));
 
 template <class A>
 inline constexpr auto

@@ -17,18 +17,11 @@ template <class F>
 void reopen_closed(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
                    const View<typename F::Flow>& flow, Label missing)
 {
-    using Key = typename F::Key;
     using Flow = typename F::Flow;
     b.note("a SYN on a known tuple: has that connection ended?");
     const Label ended = b.label("ended"), lives = b.label("lives");
     if (maps.carriers) reopen_carried(b, maps, frame, flow, missing, lives);
-    copy_address(fresh.reply_key(&Key::saddr), flow(&Flow::daddr));
-    copy_address(fresh.reply_key(&Key::daddr), flow(&Flow::saddr));
-    fresh.reply_key(&Key::sport) = flow(&Flow::dport);
-    fresh.reply_key(&Key::dport) = flow(&Flow::sport);
-    fresh.reply_key(&Key::protocol) = wire::protocol_tcp;
-    fresh.reply_key(&Key::zero8) = u8{0};
-    fresh.reply_key(&Key::zero16) = u16{0};
+    make_other_key<F>(fresh.reply_key, flow, wire::protocol_tcp);
     {
         auto reply = b.lookup_brief(F::maps(maps).flows, fresh.reply_key, ended);
         auto flags = b.let<u8>("reply flags", reply(&Flow::tcp_flags));

@@ -12,6 +12,22 @@ template <class F>
 void find_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const bpf::View<typename F::Flow>& flow,
                bpf::Label missing);
 
+/// Emits the key of a connection's other entry: what its packets have in the other direction.
+template <class F>
+void make_other_key(const bpf::StackView<typename F::Key>& key, const bpf::View<typename F::Flow>& flow,
+                    u8 protocol)
+{
+    using Key = typename F::Key;
+    using Flow = typename F::Flow;
+    copy_address(key(&Key::saddr), flow(&Flow::daddr));
+    copy_address(key(&Key::daddr), flow(&Flow::saddr));
+    key(&Key::sport) = flow(&Flow::dport);
+    key(&Key::dport) = flow(&Flow::sport);
+    key(&Key::protocol) = protocol;
+    key(&Key::zero8) = u8{0};
+    key(&Key::zero16) = u16{0};
+}
+
 /// Emits what every packet leaves in its entry: the time, a packet, its bytes and its TCP flags.
 /// `bytes` emits their number into a scratch register.
 template <class Flow, class L4, class Bytes>
@@ -69,8 +85,6 @@ void insert_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const New
 /// somebody listens. `fresh.forward` is its entry.
 template <class F>
 void tell_of_connection(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh);
-
-inline constexpr i32 already_there = -17; ///< of an insertion: -EEXIST
 
 /// Ports tried for a connection that looks to its target like another one: its own, and this many more.
 inline constexpr u32 source_port_tries = 16;

@@ -69,7 +69,7 @@ void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const Vi
     row(&Row::sport) = be16{0};
     row(&Row::carrier) = u32{0};
     if (maps.carriers) {
-        b.if_(flow(&F::Flow::carried) != u32{0}, [&] {
+        b.if_(flow(&F::Flow::direction) == model::Direction::carried, [&] {
             row(&Row::sport) = flow(&F::Flow::sport);
             auto carrier = b.let<u32>("carrier", flow(&F::Flow::target));
             carrier += 1;

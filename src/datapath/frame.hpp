@@ -2,6 +2,8 @@
 // is.
 #pragma once
 
+#include <optional>
+
 #include "datapath/family.hpp"
 
 namespace lb::datapath {
@@ -14,6 +16,10 @@ template <class F, class L4> struct Headers {
 
 template <class L4>
 inline constexpr u8 protocol_number = std::is_same_v<L4, wire::Tcp> ? wire::protocol_tcp : wire::protocol_udp;
+
+template <class L4> inline constexpr auto protocol_of = static_cast<model::Protocol>(protocol_number<L4>);
+/// What an update that may only add says where the key is there: -EEXIST.
+inline constexpr i32 already_there = -17;
 
 template <class F> struct Frame {
     explicit Frame(bpf::Dsl& b)
@@ -30,7 +36,7 @@ inline constexpr u64 fragment_mark = 1ull << 32;
 
 /// What only the first packet of a connection needs.
 template <class F> struct NewFlowFrame {
-    explicit NewFlowFrame(bpf::Dsl& b)
+    NewFlowFrame(bpf::Dsl& b, const model::Plan& plan)
         : reply_key(b.stack<typename F::Key>("reply key")),
           forward(b.stack<typename F::Flow>("forward entry")),
           reply(b.stack<typename F::Flow>("reply entry")),
@@ -39,8 +45,11 @@ template <class F> struct NewFlowFrame {
           hash(b.local<u64>("hash")),
           inserted(b.local<u64>("inserted")),
           result(b.local<i32>("result")),
-          proxy(b.local<u32>("proxy"))
-    {}
+          proxy(plan.has_features() ? b.local<u32>("proxy") : group)
+    {
+        if (plan.algorithms().size() > 1) algorithm = b.local<u32>("algorithm");
+        if (plan.has_persistence()) session_ns = b.local<i64>("session time");
+    }
     bpf::StackView<typename F::Key> reply_key;
     bpf::StackView<typename F::Flow> forward;
     bpf::StackView<typename F::Flow> reply;
@@ -49,7 +58,10 @@ template <class F> struct NewFlowFrame {
     bpf::StackVar<u64> hash;
     bpf::StackVar<u64> inserted; ///< whether the reply entry is this packet's own
     bpf::StackVar<i32> result;   ///< of the forward entry's insertion
-    bpf::StackVar<u32> proxy;    ///< written where `maps.proxies` is there
+    // Of the proxy's row. What the plan does not ask for takes no room.
+    bpf::StackVar<u32> proxy;                          ///< its id, where there are rows
+    std::optional<bpf::StackVar<u32>> algorithm = {};  ///< where proxies differ in it
+    std::optional<bpf::StackVar<i64>> session_ns = {}; ///< where some have session persistence
 };
 
 } // namespace lb::datapath

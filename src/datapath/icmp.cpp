@@ -127,17 +127,18 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     make_quoted_key(frame.key, quote);
     b.note("the connection that the quoted packet is of");
     auto flow = b.lookup_brief(F::maps(maps).flows, frame.key, other);
+    if (carrying) {
+        const Label two_entries = b.label("not carried");
+        b.jump_if(flow(&Flow::direction) != Direction::carried, two_entries);
+        jump_if_differs(b, ip(&Header::daddr), quote.ip(&Header::saddr), other);
+        hand_over(b, *carrying, flow);
+        b.bind(two_entries);
+    }
     b.jump_if(flow(&Flow::direction) != direction, other_direction);
 
     // Who is told of a packet is who has sent it.
     const bool to_target = direction == Direction::forward;
     if (to_target) jump_if_differs(b, ip(&Header::daddr), quote.ip(&Header::saddr), other);
-    if (carrying) {
-        const Label rewrite = b.label("translated");
-        b.jump_if(flow(&Flow::carried) == u32{0}, rewrite);
-        hand_over(b, *carrying, flow);
-        b.bind(rewrite);
-    }
 
     b.note("checksums of the quoted packet");
     auto sum = b.let<u64>("sum", flow(&Flow::port_delta));

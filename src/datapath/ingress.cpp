@@ -1,17 +1,22 @@
 // The program on the way in, in the order in which a packet meets it.
+#include "datapath/admission.hpp"
 #include "datapath/carrier.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/dispatch.hpp"
+#include "datapath/fast_path.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
+#include "datapath/live.hpp"
 #include "datapath/pick.hpp"
+#include "datapath/rate_limit.hpp"
 #include "datapath/ways.hpp"
 
 namespace lb::datapath {
 
 using namespace bpf;
+using model::Limit;
 using model::Reason;
 using wire::Ipv4;
 
@@ -26,7 +31,7 @@ struct Ingress {
     const Parser& parser;
     PacketBounds& packet;
     const StackVar<u32>& ifindex;
-    const Carrying* carrying; ///< null: no target answers by itself
+    const Carrying* carrying; ///< null: lb sends nothing by itself, and no target answers by itself
 };
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would take packets for 127/8 from the wire.
@@ -54,10 +59,10 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
              const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
-    if (in.carrying) {
+    if (in.plan.has_dsr()) {
         const Label translated = b.label("translated");
         b.note("carried as it is, or translated?");
-        b.jump_if(flow(&F::Flow::carried) == u32{0}, translated);
+        b.jump_if(flow(&F::Flow::direction) != model::Direction::carried, translated);
         remember_fragment(b, in.maps, frame, headers.ip, flow);
         hand_over(b, *in.carrying, flow);
         b.bind(translated);
@@ -70,15 +75,21 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     headers.l4(&L4::sport) = flow(&F::Flow::sport);
     headers.l4(&L4::dport) = flow(&F::Flow::dport);
     remember_fragment(b, in.maps, frame, headers.ip, flow);
+    if (in.plan.has_fast_nat()) {
+        auto target = b.let<u32>("target", flow(&F::Flow::target));
+        in.carrying->target() = target;
+        target.release();
+        return b.jump(in.carrying->translated);
+    }
     if (in.carrying) return b.jump(in.ways.to(Reason::forwarded)); // the target's row counts others as well
     in.ways.leave(Reason::forwarded);
 }
 
-// The first packet of a connection: listener, route, pick, both entries.
+// The first packet of a connection: listener, admission, route, pick, both entries. Where its target is full,
+// its source has spent a token all the same: it has tried.
 template <class F, class L4>
 void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
-                      const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow, Label raced,
-                      Label made)
+                      const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow, Label raced)
 {
     Dsl& b = in.b;
     if constexpr (std::is_same_v<L4, wire::Tcp>)
@@ -87,17 +98,26 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
     if (in.maps.proxies) read_proxy(b, in.maps, fresh, in.ways);
+    check_lists<F, L4>(b, in.plan, in.maps, frame, fresh, in.ways);
+    const Limiter<F, L4> limiter{b, in.plan, in.maps, frame, fresh, in.ways};
+    limiter.take({Limit::source_connections, Limit::source_packets});
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
     hash_flow(b, frame, fresh);
-    auto row = pick_target(b, in.maps, frame, fresh, in.ways);
-    if (in.carrying) {
+    pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
+    limiter.take({Limit::target_connections, Limit::target_packets});
+    auto row = read_target(b, in.maps, frame, in.ways);
+    const Label begun = b.label("begun");
+    if (in.plan.has_dsr()) {
         const Label translated = b.label("new, translated");
         b.jump_if(row(&model::TargetRow::carried) == u32{0}, translated);
-        insert_carried(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced, made);
+        insert_carried(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
+        b.jump(begun);
         b.bind(translated);
         row = View<model::TargetRow>(b, r0, 0, b.take(r0, "target's row")); // where it was before the jump
     }
     insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
+    b.bind(begun);
+    count_begin(b, in.maps, frame, fresh);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
@@ -115,8 +135,8 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     make_key<F>(frame.key, headers);
 
     const auto flow = b.pointer<Flow>("flow");
-    const Label missing = b.label("no flow"), known = b.label("known"), apply = b.label("apply"),
-                opening = b.label("opening");
+    const Label missing = b.label("no flow"), known = b.label("known"), admitted = b.label("admitted"),
+                apply = b.label("apply"), opening = b.label("opening");
     auto bytes = [&] { return ip_length(b, headers.ip); };
     find_flow(b, in.maps, frame, flow, missing);
     b.if_(flow(&Flow::direction) == model::Direction::reply, [&] {
@@ -128,7 +148,10 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_syn), opening);
     b.bind(known);
+    Limiter<F, L4>{b, in.plan, in.maps, frame, fresh, in.ways}.take_known(flow);
+    b.bind(admitted); // the first packet, too, where another CPU has made its entry meanwhile
     touch_flow(b, flow, headers.l4, bytes);
+    count_end(b, in.maps, frame, flow, headers.l4, model::Direction::forward);
     b.bind(apply);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
@@ -145,7 +168,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     }
 
     b.bind(missing);
-    begin_connection(in, headers, frame, fresh, flow, known, apply);
+    begin_connection(in, headers, frame, fresh, flow, admitted);
     b.jump(apply);
 }
 
@@ -155,17 +178,18 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     Dsl& b = in.b;
     const Builder::StackScope scope(b);
     const Frame<F> frame(b);
-    const NewFlowFrame<F> fresh(b);
+    const NewFlowFrame<F> fresh(b, in.plan);
     b.note("the L4 header, where none but the plain IP header is before it");
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::no_listener,
                                            [&]<class L4>() { translate<F, L4>(in, ip, l4, frame, fresh); });
+    const Carrying* carried = in.plan.has_dsr() ? in.carrying : nullptr;
     b.bind(transports.icmp);
     translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), in.carrying);
+                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), carried);
     b.bind(transports.later_fragment);
     follow_fragment(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                    in.ways.to(Reason::fragment_forwarded), in.carrying);
+                    in.ways.to(Reason::fragment_forwarded), carried);
 }
 
 void choose_family(const Ingress& in)
@@ -212,7 +236,9 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
                                 .context = kernel.xdp_frags ? context : std::nullopt};
             choose_family({b, plan, maps, ways, parser, packet, ifindex, carrying ? &*carrying : nullptr});
         }
-        if (carrying) emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
+        if (plan.has_dsr())
+            emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
+        if (plan.has_fast_nat()) emit_fast_path(b, plan, maps, ways, *carrying, *context, *l3_offset);
     }
     ways.emit();
     auto program = b.finish();

@@ -1,3 +1,4 @@
+#include "datapath/backlog.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/parse.hpp"
@@ -35,7 +36,7 @@ void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, c
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
         (*entry)(&F::Flow::proxy) = row(&TargetRow::proxy);
         (*entry)(&F::Flow::target) = frame.index();
-        (*entry)(&F::Flow::carried) = 0;
+        (*entry)(&F::Flow::ended) = 0;
     }
     fresh.forward(&F::Flow::direction) = Direction::forward;
     fresh.reply(&F::Flow::direction) = Direction::reply;
@@ -242,6 +243,7 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
 {
     fill_entries(b, frame, fresh, headers, row);
     row.release();
+    evict_oldest(b, maps, frame);
     stamp_entries(b, fresh);
     store_address_delta(b, frame, fresh);
     const Label replies = b.label("replies find it"), made = b.label("made"), undo = b.label("undo"),

@@ -14,13 +14,21 @@ namespace lb::datapath {
 /// Those that hold addresses, of one family.
 template <class A> struct FamilyMaps {
     /// Both directions of every connection. Shared by all CPUs: a reply often arrives on another one.
-    /// Preallocated and not LRU: exactly max-connections fit, from whichever CPU they come, and nothing is
-    /// evicted that still lives.
+    /// Preallocated and not LRU: nothing is evicted that still lives. There is room for max-connections and,
+    /// besides, for as many as may be half-open.
     bpf::Map<model::FlowKey<A>, model::Flow<A>> flows;
+    /// The tuples of the newest connections, a ring: see backlog.hpp.
+    bpf::Map<u32, model::FlowKey<A>> backlog;
     bpf::Map<model::RouteKey<A>, u32> routes; ///< proxy and source prefix -> group id
-    bpf::Map<A, u32> own_addresses;           ///< the host's addresses, kept current; the value is not used
+    /// Proxy and source prefix -> whether its connections are let in.
+    std::optional<bpf::Map<model::RouteKey<A>, u32>> prefixes;
+    /// LRU: the bucket that has not been asked for the longest is most likely full.
+    std::optional<bpf::Map<model::SourceKey<A>, model::Buckets>> source_buckets;
+    bpf::Map<A, u32> own_addresses; ///< the host's addresses, kept current; the value is not used
     /// Datagrams whose first fragment has passed. LRU: they end without a word.
     bpf::Map<model::FragmentKey<A>, model::Fragment<A>> fragments;
+    /// Only with session persistence. LRU: whoever has been away for the longest makes room.
+    std::optional<bpf::Map<model::SessionKey<A>, model::Session>> sessions;
 };
 
 struct Maps {
@@ -32,13 +40,23 @@ struct Maps {
     /// By proxy id, where some proxy asks for more than Maglev and NAT. Rows and not constants in the leaves
     /// of the listeners' tree: these would make the verifier follow each leaf to the program's end.
     std::optional<bpf::Map<u32, model::ProxyRow>> proxies;
-    /// By target id, and the interfaces that XDP can send by; with direct server return.
+    /// By target id, and the interfaces that XDP can send by; with direct server return and the fast
+    /// path.
     std::optional<bpf::Map<u32, model::CarrierRow>> carriers;
     std::optional<bpf::Map<u32, u32>> devices;
-    bpf::Map<u32, model::GroupRow> groups;         ///< by group id: where its slot table lies
-    bpf::Map<u32, u32> slots;                      ///< the slot tables, one after the other: target ids
+    std::optional<bpf::Map<u32, model::LimitsRow>> limits;       ///< by proxy id
+    std::optional<bpf::Map<u32, model::Buckets>> target_buckets; ///< by target id
+    bpf::Map<u32, model::GroupRow> groups;                       ///< by group id: where its slot table lies
+    bpf::Map<u32, u32> slots; ///< the slot tables, one after the other: target ids
+    /// Weights of targets in groups, where a pick asks for them: least-connections, session persistence.
+    std::optional<bpf::Map<model::MemberKey, u32>> members;
+    std::optional<bpf::Map<u32, u64>> turns; ///< by group id, for round-robin: how many have been taken
+    /// By target id, for least-connections: its live connections. The programs count, the collector corrects.
+    /// Signed: a count that is wrong by one must not look like the largest there is.
+    std::optional<bpf::Map<u32, i64>> live;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
+    bpf::Map<u32, model::BacklogRow> backlog;      ///< by family: where its ring is at
     /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.
     std::optional<bpf::MapSpec> events;
     std::optional<bpf::Map<u32, u64>> events_lost; ///< one row, per CPU
@@ -47,11 +65,19 @@ struct Maps {
     std::vector<const bpf::MapSpec*> all() const;
 };
 
+/// How many connections may be half-open at once: half of max-connections, rounded up to a power of two.
+u32 backlog_size(const model::Plan& plan);
+
 /// Room for a group's table twice, so that a new one can be written while the old one is in use.
 u32 slots_capacity(const model::Plan& plan);
 
+/// As many sources as connections, within these limits.
+inline constexpr u32 source_buckets_min = 16384, source_buckets_max = 1u << 20;
 inline constexpr u32 own_addresses_max = 4096;
 inline constexpr u32 fragments_max = 16384;
+/// Sessions are as many as connections, but no fewer than this: the kernel gives each CPU a part of an LRU
+/// map, and evicts where that is used up.
+inline constexpr u32 sessions_min = 16384;
 inline constexpr u32 devices_max = 1024;
 inline constexpr u32 events_bytes = 1u << 18; ///< a power of two of pages: about 8,000 records
 

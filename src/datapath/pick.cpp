@@ -1,5 +1,8 @@
 #include "datapath/pick.hpp"
 
+#include "datapath/algorithm.hpp"
+#include "datapath/hash.hpp"
+#include "datapath/session.hpp"
 #include "model/flow_hash.hpp"
 
 namespace lb::datapath {
@@ -11,21 +14,32 @@ using model::Reason;
 
 template <class F> void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways)
 {
+    using model::ProxyRow;
     b.note("the proxy's row");
     auto row = b.lookup_brief(*maps.proxies, fresh.proxy, ways.to(Reason::internal));
-    fresh.group() = row(&model::ProxyRow::group);
+    fresh.group() = row(&ProxyRow::group);
+    if (fresh.algorithm) (*fresh.algorithm)() = b.let<u32>("algorithm", row(&ProxyRow::algorithm));
+    if (fresh.session_ns) (*fresh.session_ns)() = row(&ProxyRow::session_ns);
+    if (maps.limits) fresh.proxy() = row(&ProxyRow::id);
 }
 template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, Ways&);
 template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, Ways&);
 
+template <class F> void make_source_key(const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+{
+    using Route = typename F::Route;
+    fresh.route(&Route::prefix_length) = 32 + F::address_bits; // all bits of proxy id and address
+    copy_address(fresh.route(&Route::address), frame.key(&F::Key::saddr));
+}
+template void make_source_key(const Frame<V4>&, const NewFlowFrame<V4>&);
+template void make_source_key(const Frame<V6>&, const NewFlowFrame<V6>&);
+
 template <class F>
 void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
-    using Route = typename F::Route;
     b.note("source route: longest prefix of this proxy");
     const Label none = b.label("no source route");
-    fresh.route(&Route::prefix_length) = 32 + F::address_bits; // all bits of proxy id and address
-    copy_address(fresh.route(&Route::address), frame.key(&F::Key::saddr));
+    make_source_key(frame, fresh);
     auto route = b.lookup_brief(F::maps(maps).routes, fresh.route, none);
     fresh.group() = route.value();
     route.release();
@@ -64,18 +78,6 @@ void hash_flow(Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh)
     fresh.hash() = hash;
 }
 
-// hash *= multiplier; hash ^= hash >> shift
-void mix(Dsl& b, Var<u64>& hash, u64 multiplier, u32 shift)
-{
-    {
-        auto factor = b.let<u64>("multiplier", multiplier);
-        hash *= factor.value();
-    }
-    auto high = b.let<u64>("high", hash);
-    high >>= shift;
-    hash ^= high.value();
-}
-
 void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
 {
     using wire::Address6;
@@ -99,39 +101,32 @@ void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
         hash += frame.key(&FlowKey6::protocol);
     }
     mix(b, hash, model::hash_multiplier_2, 29);
-    auto multiplier = b.let<u64>("multiplier", model::hash_multiplier_3);
-    hash *= multiplier.value();
-    hash >>= 32;
+    finish_hash(b, hash, model::hash_multiplier_3);
     fresh.hash() = hash;
 }
 
 template <class F>
-View<model::TargetRow> pick_target(Dsl& b, const Maps& maps, const Frame<F>& frame,
-                                   const NewFlowFrame<F>& fresh, Ways& ways)
+void pick_target(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                 const NewFlowFrame<F>& fresh, Ways& ways)
 {
-    b.note("slot of the group's table");
-    auto group = b.lookup_brief(maps.groups, fresh.group, ways.to(Reason::internal));
-    auto first = b.let<u64>("first", group(&model::GroupRow::word));
-    group.release();
-    b.jump_if(first == 0, ways.to(Reason::no_target));
-    auto slot = b.let<u64>("slot", first);
-    slot >>= 32;
-    slot *= fresh.hash();
-    slot >>= 32;
-    slot += first.value(); // the low half of the sum is first + slot: the high half is not stored
-    first.release();
-    frame.index().store(slot.reg());
-    slot.release();
-    auto target = b.lookup_brief(maps.slots, frame.index, ways.to(Reason::internal));
-    frame.index() = target.value();
-    target.release();
+    const Label picked = b.label("picked");
+    if (fresh.session_ns) recall_session(b, maps, frame, fresh, picked);
+    choose_target(b, plan, maps, frame, fresh, ways);
+    if (fresh.session_ns) begin_session(b, maps, frame, fresh);
+    b.bind(picked);
+}
+template void pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
+                          Ways&);
+template void pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
+                          Ways&);
+
+template <class F>
+View<model::TargetRow> read_target(Dsl& b, const Maps& maps, const Frame<F>& frame, Ways& ways)
+{
     b.note("the target's row");
     return b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
 }
-
-template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                                            Ways&);
-template View<model::TargetRow> pick_target(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                                            Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4>&, Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6>&, Ways&);
 
 } // namespace lb::datapath

@@ -1,5 +1,5 @@
-// The choice of a target, once per connection: source route or default group, then a slot of the group's
-// table by hash.
+// The choice of a target, once per connection: source route or default group, then the target that the client
+// has already, or one of the group's by the proxy's algorithm.
 #pragma once
 
 #include "datapath/frame.hpp"
@@ -8,8 +8,12 @@
 
 namespace lb::datapath {
 
-/// Emits the lookup of the listener's proxy, whose default group goes into `fresh.group`.
+/// Emits the lookup of the listener's proxy, whose default group goes into `fresh.group`, and what else the
+/// plan asks for into the others.
 template <class F> void read_proxy(bpf::Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Ways& ways);
+
+/// Emits the key of longest-prefix matches over the packet's source into `fresh.route`, but for its proxy.
+template <class F> void make_source_key(const Frame<F>& frame, const NewFlowFrame<F>& fresh);
 
 /// Emits the longest-prefix match of the key's source over the proxy's routes; a hit replaces the group.
 template <class F>
@@ -19,9 +23,13 @@ void route_by_source(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const
 void hash_flow(bpf::Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh);
 void hash_flow(bpf::Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh);
 
-/// Emits group -> slot -> target; returns the target's row and leaves its id in `frame.index`.
+/// Emits group -> target, whose id it leaves in `frame.index`.
 template <class F>
-bpf::View<model::TargetRow> pick_target(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
-                                        const NewFlowFrame<F>& fresh, Ways& ways);
+void pick_target(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                 const NewFlowFrame<F>& fresh, Ways& ways);
+
+/// Emits the lookup of the row of the target in `frame.index`.
+template <class F>
+bpf::View<model::TargetRow> read_target(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, Ways& ways);
 
 } // namespace lb::datapath

@@ -75,6 +75,9 @@ struct RunOptions {
     XdpContext xdp = {};          ///< for XDP programs
     SkbContext skb = {};          ///< for TC programs
     std::size_t growth_max = 512; ///< by how much the packet may grow
+    /// XDP: the verdicts are carried out, on `repeat` frames that the kernel makes of the input and uses
+    /// again as the program left them; nothing comes back (BPF_F_TEST_XDP_LIVE_FRAMES, Linux 5.18).
+    bool live = false;
 };
 struct TestRun {
     u32 retval = 0;

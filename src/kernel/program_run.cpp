@@ -81,6 +81,11 @@ Result<TestRun> Program::run(std::span<const u8> frame, const RunOptions& option
         test.ctx_out = &skb_after;
         test.ctx_size_out = sizeof(skb_after);
     }
+    if (options.live) {
+        test.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+        test.data_out = nullptr;
+        test.data_size_out = 0;
+    }
     if (bpf_prog_test_run_opts(fd(), &test) != 0)
         return sys_fail(
             "test run of program '" + name_ + "' on " + std::to_string(frame.size()) + " bytes", errno,

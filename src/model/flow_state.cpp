@@ -41,8 +41,10 @@ std::chrono::seconds Timeouts::of(FlowState state) const
 
 template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply)
 {
+    const bool carried = forward.direction == Direction::carried;
     if (key.protocol != wire::protocol_tcp)
-        return reply && reply->packets > 0 ? FlowState::udp : FlowState::udp_one_way;
+        return (carried ? forward.packets > 1 : reply && reply->packets > 0) ? FlowState::udp
+                                                                             : FlowState::udp_one_way;
     const u8 back = reply ? reply->tcp_flags : u8{0};
     const u8 either = forward.tcp_flags | back, both = forward.tcp_flags & back;
     if (either & wire::tcp_rst || both & wire::tcp_fin) return FlowState::closed;

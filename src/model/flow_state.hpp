@@ -23,7 +23,8 @@ struct Timeouts {
 
 /// `reply` is null where the reply's entry is gone. TCP states follow RFC 9293 as far as flags alone tell: a
 /// handshake is complete with the client's ACK, a connection closed with a FIN from both sides or a RST from
-/// either. UDP is one-way until the target's first answer.
+/// either. UDP is one-way until the target's first answer. Of a carried connection (direct server return)
+/// only the client is seen: its FIN leaves it closing, and its second datagram stands for an answer.
 template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply);
 
 /// The key by which the replies of this forward entry come.

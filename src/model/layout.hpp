@@ -28,7 +28,9 @@ using FlowKey4 = FlowKey<be32>;
 using FlowKey6 = FlowKey<Address6>;
 static_assert(sizeof(FlowKey4) == 16 && sizeof(FlowKey6) == 40);
 
-enum class Direction : u8 { forward = 0, reply = 1 };
+/// `carried`: forward, of a connection that has no other entry. Its packets go to the target as they are, by
+/// the row of `carriers`, and answers don't come this way; `sport` is the tunnel's source port.
+enum class Direction : u8 { forward = 0, reply = 1, carried = 2 };
 
 /// What to do with a packet of that tuple: a rewrite that is ready to be applied, and what was seen so far.
 /// A connection has two of these, one per direction; each is found by the tuple that its packets carry.
@@ -46,9 +48,9 @@ template <class A> struct Flow {
     Direction direction = Direction::forward;
     u8 tcp_flags = 0;   ///< every TCP flag seen in this direction, or-ed
     u16 port_delta = 0; ///< the same of ports alone
-    /// 0: what is said above is written. 1: the packet goes to its target as it is, by the row of `carriers`;
-    /// `sport` is the tunnel's source port then, and there is no reply entry, since no reply comes this way.
-    u32 carried = 0;
+    /// Of the forward entry, where live connections are counted: when its target had one less, as the low
+    /// half of jiffies64 with the last bit set. 0: it is counted still.
+    u32 ended = 0;
 };
 using Flow4 = Flow<be32>;
 using Flow6 = Flow<Address6>;
@@ -61,7 +63,7 @@ struct TargetRow {
     be16 port{};
     u16 zero16 = 0;
     u32 proxy = 0;
-    u32 carried = 0; ///< as in Flow
+    u32 carried = 0; ///< 1: by the row of `carriers`
 };
 static_assert(sizeof(TargetRow) == 32);
 
@@ -91,8 +93,13 @@ struct ProxyRow {
     u8 algorithm = 0; ///< model::Algorithm
     u8 mode = 0;      ///< model::ForwardingMode
     u16 zero16 = 0;
+    i64 session_ns = 0; ///< how long a client stays with its target; 0: it doesn't
+    /// Its own id. Read from here it is any number to the verifier, which would follow a constant of each
+    /// leaf of the listeners' tree on its own, as far as it is the key of a lookup.
+    u32 id = 0;
+    u32 zero32 = 0;
 };
-static_assert(sizeof(ProxyRow) == 8);
+static_assert(sizeof(ProxyRow) == 24);
 
 /// Where a group's slot table lies. One 64-bit word, so that one store switches a group to another table.
 struct GroupRow {
@@ -103,7 +110,31 @@ struct GroupRow {
     constexpr u32 slots() const { return static_cast<u32>(word >> 32); }
 };
 
-/// Key of the source routes: longest prefix match over the proxy id (all of its bits) and the source address.
+/// Who belongs to a group; the value is the effective weight there. A target may be in several groups.
+struct MemberKey {
+    u32 group = 0;  ///< group id
+    u32 target = 0; ///< target id
+};
+static_assert(sizeof(MemberKey) == 8);
+
+/// A client of a proxy with session persistence: its port is not part of it.
+template <class A> struct SessionKey {
+    u32 proxy = 0; ///< proxy id
+    u32 zero32 = 0;
+    A client{};
+};
+static_assert(sizeof(SessionKey<be32>) == 12 && sizeof(SessionKey<Address6>) == 24);
+
+/// The target that it was given.
+struct Session {
+    u32 target = 0; ///< target id
+    u32 zero32 = 0;
+    i64 seen = 0; ///< when its last connection began, in ns since boot
+};
+static_assert(sizeof(Session) == 16);
+
+/// Key of source routes and of allow and deny lists: longest prefix match over the proxy id (all of its bits)
+/// and the source address.
 template <class A> struct RouteKey {
     u32 prefix_length = 0; ///< host order: 32 + the source prefix's length
     u32 proxy = 0;
@@ -112,6 +143,41 @@ template <class A> struct RouteKey {
 using RouteKey4 = RouteKey<be32>;
 using RouteKey6 = RouteKey<Address6>;
 static_assert(sizeof(RouteKey4) == 12 && sizeof(RouteKey6) == 24);
+
+/// Key of the buckets of sources: of one proxy, by the bits of the address that its limits count.
+template <class A> struct SourceKey {
+    A address{};
+    u32 proxy = 0;
+    u32 zero32 = 0;
+};
+static_assert(sizeof(SourceKey<be32>) == 12 && sizeof(SourceKey<Address6>) == 24);
+
+/// The two token buckets of a source or a target. Each is one number, so that one compare-and-exchange takes
+/// a token: the time at which the bucket will be full again, in ns since boot with rate_time_bits behind the
+/// point. One that lies in the past, as 0 does, is full.
+struct Buckets {
+    u64 connections = 0;
+    u64 packets = 0;
+};
+static_assert(sizeof(Buckets) == 16);
+
+/// 36 years of uptime fit, and a rate of ten million is right to 0.03 percent.
+inline constexpr u32 rate_time_bits = 4;
+
+/// A token bucket's rate and burst, in the same unit.
+struct RateRow {
+    u64 interval = 0;  ///< between two tokens; 0: no limit
+    u64 tolerance = 0; ///< in which an empty bucket gets full: as many intervals as the burst has tokens
+};
+
+/// A proxy's rate limits, by proxy id.
+struct LimitsRow {
+    RateRow source_connections{}, source_packets{}, target_connections{}, target_packets{};
+    Address6 mask6{}; ///< the bits of a source's address that count
+    be32 mask4{};
+    u32 zero32 = 0;
+};
+static_assert(sizeof(LimitsRow) == 88);
 
 /// What the program sends through the ring buffer for each new connection, where `stats-enabled` asks for it.
 template <class A> struct FlowOpened {
@@ -146,6 +212,12 @@ template <class A> struct Fragment {
     u32 carrier = 0;       ///< 0: translated; else the id, plus 1, of the target that it was carried to
 };
 static_assert(sizeof(Fragment<be32>) == 24 && sizeof(Fragment<Address6>) == 48);
+
+/// The ring of the connections that began last, in which the next one takes the oldest place.
+struct BacklogRow {
+    u64 begun = 0;   ///< connections ever; the next one's place is this, modulo the ring's size
+    u64 evicted = 0; ///< connections taken out half-open because their place was the oldest
+};
 
 /// Counters of a target, one row per CPU; they only grow.
 struct TargetCounters {

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
-#include <numeric>
+
+#include "model/weights.hpp"
 
 namespace lb::model {
 namespace {
@@ -45,22 +46,12 @@ std::vector<Candidate> candidates(std::span<const GroupMember> members, std::spa
     return out;
 }
 
-// Largest remainder: everyone the whole part of the exact share, the slots left over to the largest
-// fractions.
 void set_quotas(std::vector<Candidate>& all, u32 size)
 {
-    u64 sum = 0;
-    for (const Candidate& c : all) sum += c.weight;
-    u32 left = size;
-    std::vector<std::pair<u64, Candidate*>> remainders;
-    for (Candidate& c : all) {
-        const u64 share = u64{c.weight} * size; // below 2^49
-        c.quota = static_cast<u32>(share / sum);
-        left -= c.quota;
-        remainders.emplace_back(share % sum, &c);
-    }
-    std::ranges::stable_sort(remainders, std::ranges::greater(), [](const auto& r) { return r.first; });
-    for (u32 i = 0; i < left; ++i) ++remainders[i].second->quota;
+    std::vector<u32> weights;
+    for (const Candidate& c : all) weights.push_back(c.weight);
+    const std::vector<u32> quotas = shares_of(size, weights);
+    for (std::size_t i = 0; i < all.size(); ++i) all[i].quota = quotas[i];
 }
 
 struct Turn {

@@ -11,6 +11,8 @@
 namespace lb::model {
 namespace {
 
+using namespace std::chrono_literals;
+
 struct NotYet {
     std::string_view what;
     bool (*asked)(const PlanProxy& proxy);
@@ -20,18 +22,14 @@ template <auto member, auto value> bool is(const PlanProxy& proxy) { return prox
 
 // What the file can ask for and the datapath doesn't have.
 constexpr NotYet not_yet[] = {
-    {"algorithm round-robin", is<&PlanProxy::algorithm, Algorithm::round_robin>},
-    {"algorithm random", is<&PlanProxy::algorithm, Algorithm::random>},
-    {"algorithm least-connections", is<&PlanProxy::algorithm, Algorithm::least_connections>},
-    {"algorithm source-hash", is<&PlanProxy::algorithm, Algorithm::source_hash>},
-    {"session-persistence", [](const PlanProxy& proxy) { return proxy.persistence.has_value(); }},
     {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
-    {"forwarding path fast",
-     [](const PlanProxy& proxy) { return proxy.path == ForwardingPath::fast && !is_dsr(proxy.mode); }},
-    {"an allow or deny list", is<&PlanProxy::has_prefixes, true>},
-    {"a rate limit per source", [](const PlanProxy& proxy) { return proxy.per_source.any(); }},
-    {"a rate limit per target", [](const PlanProxy& proxy) { return proxy.per_target.any(); }},
 };
+
+// By the kernel's stack, unless the file says otherwise.
+bool is_fast_nat(ForwardingMode mode, ForwardingPath path)
+{
+    return mode == ForwardingMode::nat && path == ForwardingPath::fast;
+}
 
 // Ids by name. A known name keeps its id, a new one gets the lowest that is free.
 class IdPool {
@@ -89,7 +87,7 @@ private:
     void add_listeners(const ProxyConfig& config, u32 proxy);
     u32 add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy);
     u32 add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy);
-    void add_prefixes(const ProxyConfig& proxy, u32 id);
+    bool add_prefixes(const ProxyConfig& proxy, u32 id);
     void sort_listeners();
 
     const Config& config_;
@@ -117,8 +115,11 @@ u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32
 {
     const u32 id = target_ids_.id_of(config.name + "/" + endpoint.text());
     if (known_targets_.insert(id).second) {
-        plan_.targets.push_back(
-            {.id = id, .proxy = proxy, .endpoint = endpoint, .carried = is_dsr(config.forwarding.mode)});
+        plan_.targets.push_back({.id = id,
+                                 .proxy = proxy,
+                                 .endpoint = endpoint,
+                                 .carried = is_dsr(config.forwarding.mode),
+                                 .fast_nat = is_fast_nat(config.forwarding.mode, config.forwarding.path)});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
     return id;
@@ -185,20 +186,30 @@ void Planner::add_proxy(const ProxyConfig& proxy)
          .path = forwarding.path,
          .gue_port = forwarding.mode == ForwardingMode::dsr_gue ? forwarding.gue_port : u16{0},
          .persistence = proxy.persistence,
-         .has_prefixes = !proxy.allow.empty() || !proxy.deny.empty(),
-         .denies_unlisted = !proxy.allow.empty(),
+         .has_prefixes = add_prefixes(proxy, id),
          .per_source = merged(proxy.rate_limits.per_source, config_.settings.rate_limits.per_source),
          .per_target = merged(proxy.rate_limits.per_target, config_.settings.rate_limits.per_target)});
-    add_prefixes(proxy, id);
 }
 
-// Where one prefix is in both lists, deny wins.
-void Planner::add_prefixes(const ProxyConfig& proxy, u32 id)
+// Where one prefix is in both lists, deny wins. Returns whether there are any.
+bool Planner::add_prefixes(const ProxyConfig& proxy, u32 id)
 {
-    const std::set<Prefix> denied(proxy.deny.begin(), proxy.deny.end());
-    for (const Prefix& each : proxy.allow)
-        if (!denied.contains(each)) plan_.prefixes.push_back({.proxy = id, .source = each, .allow = true});
-    for (const Prefix& each : proxy.deny) plan_.prefixes.push_back({.proxy = id, .source = each});
+    const std::set<Prefix> allowed(proxy.allow.begin(), proxy.allow.end()),
+        denied(proxy.deny.begin(), proxy.deny.end());
+    const std::size_t before = plan_.prefixes.size();
+    for (const Family family : listen_families(proxy)) {
+        const auto add = [&](const Prefix& source, bool allow) {
+            if (family_of(source.address) == family)
+                plan_.prefixes.push_back({.proxy = id, .source = source, .allow = allow});
+        };
+        for (const Prefix& each : proxy.allow)
+            if (!denied.contains(each)) add(each, true);
+        for (const Prefix& each : proxy.deny) add(each, false);
+        const Prefix everybody{family == Family::ipv6 ? IpAddress(std::array<u8, 16>{}) : IpAddress(), 0};
+        if (!allowed.empty() && !allowed.contains(everybody) && !denied.contains(everybody))
+            add(everybody, false);
+    }
+    return plan_.prefixes.size() > before;
 }
 
 void Planner::sort_listeners()
@@ -225,7 +236,9 @@ ProxyRow proxy_row(const PlanProxy& proxy)
 {
     return {.group = proxy.default_group,
             .algorithm = static_cast<u8>(proxy.algorithm),
-            .mode = static_cast<u8>(proxy.mode)};
+            .mode = static_cast<u8>(proxy.mode),
+            .session_ns = std::chrono::nanoseconds(proxy.persistence.value_or(0s)).count(),
+            .id = proxy.id};
 }
 
 CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
@@ -257,6 +270,15 @@ bool Plan::has(Algorithm algorithm) const
     return std::ranges::find(proxies, algorithm, &PlanProxy::algorithm) != proxies.end();
 }
 
+std::vector<Algorithm> Plan::algorithms() const
+{
+    std::vector<Algorithm> all;
+    for (const auto each : {Algorithm::maglev, Algorithm::source_hash, Algorithm::random,
+                            Algorithm::round_robin, Algorithm::least_connections})
+        if (has(each)) all.push_back(each);
+    return all;
+}
+
 bool Plan::has(ForwardingMode mode) const
 {
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
@@ -265,6 +287,19 @@ bool Plan::has(ForwardingMode mode) const
 bool Plan::has_dsr() const
 {
     return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return is_dsr(proxy.mode); });
+}
+
+bool Plan::has_fast_nat() const
+{
+    return std::ranges::any_of(proxies,
+                               [](const PlanProxy& proxy) { return is_fast_nat(proxy.mode, proxy.path); });
+}
+
+bool Plan::lb_sends() const { return has_dsr() || has_fast_nat(); }
+
+bool Plan::has_persistence() const
+{
+    return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return proxy.persistence.has_value(); });
 }
 
 bool Plan::has_features() const

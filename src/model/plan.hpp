@@ -52,6 +52,9 @@ struct PlanSourceLimits : PlanLimits {
     u8 prefix_length_ipv6 = 64;
 };
 
+/// Whose bucket a limit is about, and what its tokens are for.
+enum class Limit { source_connections, source_packets, target_connections, target_packets };
+
 struct PlanProxy {
     u32 id = 0;
     std::string name = {};
@@ -63,12 +66,15 @@ struct PlanProxy {
     u16 gue_port = 0;                                     ///< for dsr_gue
     std::optional<std::chrono::seconds> persistence = {}; ///< empty: off
     bool has_prefixes = false;                            ///< some PlanPrefix is of this proxy
-    bool denies_unlisted = false;                         ///< a source that no PlanPrefix holds is denied
     PlanSourceLimits per_source = {};
     PlanLimits per_target = {};
+
+    const PlanRate& rate(Limit limit) const;
 };
 
-/// Clients that may or may not connect. The longest one that holds a client decides; unique per proxy.
+/// Clients that may or may not connect, of a family that the proxy listens on. The longest one that holds a
+/// client decides, unique per proxy; where none does, it may. An allow list ends with a denied prefix of
+/// length 0.
 struct PlanPrefix {
     u32 proxy = 0;
     Prefix source = {};
@@ -79,7 +85,8 @@ struct PlanTarget {
     u32 id = 0;
     u32 proxy = 0;
     Endpoint endpoint = {};
-    bool carried = false; ///< its proxy's mode is one of direct server return
+    bool carried = false;  ///< its proxy's mode is one of direct server return
+    bool fast_nat = false; ///< its proxy translates, and lb sends
 };
 
 /// The target as the programs read it.
@@ -129,11 +136,19 @@ struct Plan {
     bool loopback_interface = false; ///< `lo` is among the interfaces
     Settings settings = {};
 
-    bool has(Family family) const;       ///< some listener is of it
-    bool has(Algorithm algorithm) const; ///< some proxy picks by it
-    bool has(ForwardingMode mode) const; ///< some proxy forwards by it
-    bool has_dsr() const;                ///< some proxy's targets answer by themselves
-    bool has_features() const;           ///< some proxy asks for more than Maglev and NAT
+    bool has(Family family) const;             ///< some listener is of it
+    bool has(Algorithm algorithm) const;       ///< some proxy picks by it
+    std::vector<Algorithm> algorithms() const; ///< those, each once
+    bool has(ForwardingMode mode) const;       ///< some proxy forwards by it
+    /// Some proxy that listens with this family and protocol has such a limit.
+    bool has(Limit limit, Family family, Protocol protocol) const;
+    /// The same of allow or deny lists.
+    bool has_lists(Family family, Protocol protocol) const;
+    bool has_dsr() const;         ///< some proxy's targets answer by themselves
+    bool has_fast_nat() const;    ///< some proxy translates, and lb sends what it has translated
+    bool lb_sends() const;        ///< either: packets leave otherwise than by the kernel's stack
+    bool has_persistence() const; ///< some proxy keeps a client's address with its target
+    bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together

@@ -28,4 +28,27 @@ PlanSourceLimits merged(const RateLimitsConfig& own, const RateLimitsConfig& gen
     return limits;
 }
 
+RateRow rate_row(const PlanRate& rate)
+{
+    if (rate.per_sec == 0) return {};
+    constexpr u64 second = 1'000'000'000ull << rate_time_bits;
+    const u64 interval = (second + rate.per_sec / 2) / rate.per_sec;
+    return {.interval = interval, .tolerance = interval * rate.burst};
+}
+
+LimitsRow limits_row(const PlanProxy& proxy)
+{
+    std::array<u8, 16> ones{};
+    ones.fill(0xff);
+    const PlanSourceLimits& source = proxy.per_source;
+    const Prefix mask4{IpAddress(be32(~u32{0})), source.prefix_length_ipv4},
+        mask6{IpAddress(ones), source.prefix_length_ipv6};
+    return {.source_connections = rate_row(source.requests),
+            .source_packets = rate_row(source.packets),
+            .target_connections = rate_row(proxy.per_target.requests),
+            .target_packets = rate_row(proxy.per_target.packets),
+            .mask6 = mask6.network().address.address6(),
+            .mask4 = mask4.network().address.v4()};
+}
+
 } // namespace lb::model

@@ -47,6 +47,11 @@ constexpr std::string_view name_of(Outcome outcome)
     X(no_source_port, ingress, drop,                                                                         \
       "no free source port for a connection that looks like another to its target")                          \
     X(internal, ingress, drop, "a map row is missing: a defect of lb")                                       \
+    X(denied, ingress, drop, "a client that the proxy's allow and deny lists keep out")                      \
+    X(source_connection_rate, ingress, drop, "more new connections than its source prefix may make")         \
+    X(target_connection_rate, ingress, drop, "more new connections than its target is given")                \
+    X(source_packet_rate, ingress, drop, "more packets than its source prefix may send")                     \
+    X(target_packet_rate, ingress, drop, "more packets than its target is given")                            \
     X(encapsulated, ingress, pass, "on its way to a target in a tunnel's packet, which the kernel routes")   \
     X(sent_back, ingress, tx,                                                                                \
       "sent on toward a target by lb itself, back by the interface that it came in by")                      \

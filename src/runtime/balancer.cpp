@@ -80,6 +80,11 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
         if (!events) return std::unexpected(events.error());
         events_ = std::move(*events);
     }
+    if (maps.live) {
+        auto live = LiveCounts::open(tables_["live"]);
+        if (!live) return std::unexpected(live.error());
+        live_ = std::move(*live);
+    }
     if (auto followed = follow_addresses(); !followed) return followed;
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
@@ -129,6 +134,12 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
     const auto timeouts = model::Timeouts::from(plan_.settings);
+    LiveCounts* const live = live_ ? &*live_ : nullptr;
+    if (live) {
+        const auto now = clock_.now();
+        if (!now) return std::unexpected(now.error());
+        live->begin(*now);
+    }
     Collected sum;
     const auto add = [&](const Result<Collected>& collected) -> Result<void> {
         if (!collected) return std::unexpected(collected.error());
@@ -137,11 +148,13 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
         return {};
     };
     if (tables_.has("flows4"))
-        if (auto done = add(collect<be32>(tables_["flows4"], clock_, timeouts, ended)); !done)
+        if (auto done = add(collect<be32>(tables_["flows4"], clock_, timeouts, ended, live)); !done)
             return std::unexpected(done.error());
     if (tables_.has("flows6"))
-        if (auto done = add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended)); !done)
+        if (auto done = add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended, live));
+            !done)
             return std::unexpected(done.error());
+    if (live) live->correct();
     return sum;
 }
 
@@ -160,10 +173,15 @@ Result<Totals> Balancer::totals() const
         if (!counts) return std::unexpected(counts.error());
         for (const auto& each : *counts) totals.targets[target.id] += each;
     }
+    for (const u32 family : {0u, 1u}) {
+        const auto row = tables_["backlog"].lookup<u32, model::BacklogRow>(family);
+        if (!row) return std::unexpected(row.error());
+        if (*row) totals.half_open_evicted += (*row)->evicted;
+    }
     // Translated packets are counted once, in their target's row; the reason's total is their sum. Where
     // others are counted there as well, they have a reason each.
     for (const auto& [id, each] : totals.targets) {
-        if (!plan_.has_dsr())
+        if (!plan_.lb_sends())
             totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
         totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
     }

@@ -21,6 +21,7 @@ namespace lb::runtime {
 struct Totals {
     std::vector<u64> exits = {};                       ///< by model::Reason
     std::map<u32, model::TargetCounters> targets = {}; ///< by target id
+    u64 half_open_evicted = 0;                         ///< connections that gave way to newer ones
 };
 
 class Balancer {
@@ -64,6 +65,7 @@ private:
     Tables tables_ = {};
     JiffiesClock clock_ = {};
     std::optional<OpenedEvents> events_ = {};
+    std::optional<LiveCounts> live_ = {}; ///< with least-connections
 };
 
 /// Tells the process of an instance to detach and end.

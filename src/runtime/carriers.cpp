@@ -85,7 +85,7 @@ Result<void> follow_devices(const std::vector<kernel::Interface>& interfaces, bo
 
 Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
 {
-    if (!plan.has_dsr()) return {};
+    if (!plan.lb_sends()) return {};
     const auto interfaces = kernel::list_interfaces();
     if (!interfaces) return std::unexpected(interfaces.error());
     const auto ingress = ingress_of(plan, *interfaces);
@@ -94,7 +94,7 @@ Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
         all_generic || std::ranges::find(ingress, "veth", &kernel::Interface::kind) == ingress.end();
     const u8 sends = tx ? model::sends_redirect | model::sends_tx : model::sends_redirect;
     for (const auto& target : plan.targets) {
-        if (!target.carried) continue;
+        if (!target.carried && !target.fast_nat) continue;
         const auto proxy = std::ranges::find(plan.proxies, target.proxy, &model::PlanProxy::id);
         if (auto done = follow_target(tables["carriers"], target, *proxy, sends); !done) return done;
     }

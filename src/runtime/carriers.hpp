@@ -1,4 +1,4 @@
-// What direct server return needs to know of the host, kept current: its address toward each target, the
+// What lb needs to know of the host to send packets itself, kept current: its address toward each target, the
 // interfaces that XDP can send by, and the neighbours on the way. One thread.
 #pragma once
 

@@ -50,12 +50,13 @@ public:
     using Entry = Flow<A>;
 
     Pass(const kernel::Map& flows, u32 now, u32 per_second, const model::Timeouts& timeouts,
-         const std::function<void(const Ended&)>& each)
+         const std::function<void(const Ended&)>& each, LiveCounts* live)
         : flows_(flows),
           now_(now),
           per_second_(per_second),
           timeouts_(timeouts),
-          each_(each)
+          each_(each),
+          live_(live)
     {
         shortest_ = std::ranges::min({timeouts.established, timeouts.half_open, timeouts.closing,
                                       timeouts.closed, timeouts.udp, timeouts.udp_one_way});
@@ -77,6 +78,7 @@ private:
     u32 per_second_;
     const model::Timeouts& timeouts_;
     const std::function<void(const Ended&)>& each_;
+    LiveCounts* live_;
     std::chrono::seconds shortest_{};
     Collected result_ = {};
 };
@@ -111,13 +113,17 @@ template <class A> Result<void> Pass<A>::remove(const Key& key, const Entry& for
         if (auto removed = flows_.remove(each); !removed) return std::unexpected(removed.error());
     ++result_.removed;
     --result_.connections;
+    if (live_) live_->remove(forward);
     if (each_) each_(ended);
     return {};
 }
 
 template <class A> Result<void> Pass<A>::look_at(const Key& key, const Entry& entry)
 {
-    if (entry.direction == Direction::forward) ++result_.connections;
+    if (entry.direction != Direction::reply) {
+        ++result_.connections;
+        if (live_) live_->see(entry);
+    }
     if (!idle_for(entry.last_seen, shortest_)) return {};
     if (entry.direction == Direction::reply) {
         // Its forward entry speaks for both; without one, this is left over.
@@ -168,11 +174,12 @@ Result<u32> JiffiesClock::now() const
 
 template <class A>
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
-                          const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each)
+                          const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each,
+                          LiveCounts* live)
 {
     const auto now = clock.now();
     if (!now) return std::unexpected(now.error());
-    Pass<A> pass(flows, *now, clock.per_second(), timeouts, each);
+    Pass<A> pass(flows, *now, clock.per_second(), timeouts, each, live);
     kernel::BatchReader reader(flows);
     for (;;) {
         const auto count = reader.next();
@@ -185,9 +192,9 @@ Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
 }
 
 template Result<Collected> collect<be32>(const kernel::Map&, const JiffiesClock&, const model::Timeouts&,
-                                         const std::function<void(const Ended&)>&);
+                                         const std::function<void(const Ended&)>&, LiveCounts*);
 template Result<Collected> collect<model::Address6>(const kernel::Map&, const JiffiesClock&,
                                                     const model::Timeouts&,
-                                                    const std::function<void(const Ended&)>&);
+                                                    const std::function<void(const Ended&)>&, LiveCounts*);
 
 } // namespace lb::runtime

@@ -10,6 +10,7 @@
 #include "kernel/program.hpp"
 #include "lb/base/address.hpp"
 #include "model/flow_state.hpp"
+#include "runtime/live_counts.hpp"
 
 namespace lb::runtime {
 
@@ -42,10 +43,10 @@ struct Ended {
 };
 
 /// One pass over a whole table of this family's addresses. `each`, where given, hears of the connections that
-/// it takes out.
+/// it takes out, and `live` of all of them: its pass begins before and is corrected behind this one.
 template <class A = be32>
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
-                          const model::Timeouts& timeouts,
-                          const std::function<void(const Ended&)>& each = {});
+                          const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each = {},
+                          LiveCounts* live = nullptr);
 
 } // namespace lb::runtime

@@ -5,7 +5,8 @@
 #include <algorithm>
 
 #include "kernel/map_batch.hpp"
-#include "model/maglev.hpp"
+#include "model/rate_limits.hpp"
+#include "model/slot_tables.hpp"
 #include "runtime/own_addresses.hpp"
 
 namespace lb::runtime {
@@ -47,11 +48,24 @@ template <class A> Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, con
     return fresh;
 }
 
+// The sessions of an earlier run where they fit; who was there then finds another target else.
+Result<kernel::Map> adopt_sessions(const bpf::MapSpec& spec, const kernel::PinFolder& pins)
+{
+    const std::string name = pin_name(spec.name);
+    if (pins.has(name)) {
+        auto old = kernel::Map::open_pinned(pins.path_of(name), spec);
+        if (old) return old;
+        spdlog::warn("the sessions of an earlier run are not taken over: {}", old.error().message);
+    }
+    return kernel::Map::create(spec);
+}
+
 } // namespace
 
 std::string pin_name(const std::string& map)
 {
-    return map == "flows4" || map == "flows6" ? map + "_v" + std::to_string(model::flow_layout_version) : map;
+    const bool lasts = map.starts_with("flows") || map.starts_with("sessions");
+    return lasts ? map + "_v" + std::to_string(model::flow_layout_version) : map;
 }
 
 namespace {
@@ -61,6 +75,7 @@ Result<kernel::Map> make_map(const bpf::MapSpec& spec, const datapath::Maps& map
 {
     if (maps.v4 && &spec == &maps.v4->flows) return adopt_flows<be32>(spec, pins);
     if (maps.v6 && &spec == &maps.v6->flows) return adopt_flows<model::Address6>(spec, pins);
+    if (spec.name.starts_with("sessions")) return adopt_sessions(spec, pins);
     return kernel::Map::create(spec);
 }
 
@@ -86,29 +101,33 @@ Result<void> Tables::fill(const model::Plan& plan) const
     if (has("proxies"))
         for (const auto& proxy : plan.proxies)
             if (auto done = maps_.at("proxies").update(proxy.id, proxy_row(proxy)); !done) return done;
-    for (const auto& route : plan.routes) {
-        const u32 length = 32u + route.source.length;
-        const auto& address = route.source.address;
-        const auto done =
-            address.is_v6() ? maps_.at("routes6").update(
-                                  model::RouteKey6{length, route.proxy, address.address6()}, route.group)
-                            : maps_.at("routes4").update(model::RouteKey4{length, route.proxy, address.v4()},
-                                                         route.group);
-        if (!done) return done;
-    }
-    return fill_slots(plan);
+    if (has("limits"))
+        for (const auto& proxy : plan.proxies)
+            if (auto done = maps_.at("limits").update(proxy.id, limits_row(proxy)); !done) return done;
+    for (const auto& route : plan.routes)
+        if (auto done = put_by_source("routes", route.proxy, route.source, route.group); !done) return done;
+    for (const auto& each : plan.prefixes)
+        if (auto done = put_by_source("prefixes", each.proxy, each.source, each.allow); !done) return done;
+    return fill_groups(plan);
+}
+
+// Into the map of the prefix's family.
+Result<void> Tables::put_by_source(const std::string& map, u32 proxy, const Prefix& source, u32 value) const
+{
+    const u32 length = 32u + source.length;
+    if (source.address.is_v6())
+        return maps_.at(map + "6").update(model::RouteKey6{length, proxy, source.address.address6()}, value);
+    return maps_.at(map + "4").update(model::RouteKey4{length, proxy, source.address.v4()}, value);
 }
 
 // A group's region holds two tables; the first one is used until a change of weights writes the second.
-Result<void> Tables::fill_slots(const model::Plan& plan) const
+Result<void> Tables::fill_groups(const model::Plan& plan) const
 {
-    std::map<u32, std::string> texts;
-    for (const auto& target : plan.targets) texts[target.id] = target.endpoint.text();
+    const model::SlotTables tables(plan);
     u32 first = 0;
     for (const auto& group : plan.groups) {
-        std::vector<std::string> keys;
-        for (const auto& member : group.members) keys.push_back(texts.at(member.target));
-        const std::vector<u32> slots = model::make_slots(group.members, keys, group.slots);
+        if (auto done = fill_members(group); !done) return done;
+        const std::vector<u32> slots = tables.of(group);
         std::vector<u32> indices(slots.size());
         for (u32 i = 0; i < indices.size(); ++i) indices[i] = first + i;
         if (!slots.empty())
@@ -118,6 +137,16 @@ Result<void> Tables::fill_slots(const model::Plan& plan) const
         const model::GroupRow none{};
         if (auto done = maps_.at("groups").update(group.id, slots.empty() ? none : row); !done) return done;
         first += 2 * group.slots;
+    }
+    return {};
+}
+
+Result<void> Tables::fill_members(const model::PlanGroup& group) const
+{
+    if (!has("members")) return {};
+    for (const auto& member : group.members) {
+        const model::MemberKey key{.group = group.id, .target = member.target};
+        if (auto done = maps_.at("members").update(key, member.weight); !done) return done;
     }
     return {};
 }

@@ -78,7 +78,7 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
 void Bench::fill_carriers(const BenchOptions& options) const
 {
     for (const auto& target : plan_.targets) {
-        if (!target.carried) continue;
+        if (!target.carried && !target.fast_nat) continue;
         const auto proxy = std::ranges::find(plan_.proxies, target.proxy, &model::PlanProxy::id);
         const auto source = IpAddress::parse(target.endpoint.ip.is_v6() ? options.source6 : options.source4);
         must(map("carriers").update(target.id, carrier_row(target, *proxy, *source, options.sends)));

@@ -60,6 +60,7 @@ public:
     const kernel::Program& ingress() const { return ingress_; }
     const kernel::Program& egress() const { return egress_; }
     const model::Plan& plan() const { return plan_; }
+    bool has(const std::string& map) const { return tables_.has(map); }
     const kernel::Map& map(const std::string& name) const
     {
         return name == "slots" && own_slots_ ? own_slots_ : tables_[name];

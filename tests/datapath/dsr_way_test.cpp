@@ -1,60 +1,14 @@
-// Direct server return where XDP knows the way: a namespace with routes, neighbours and devices. Verdict, and
+// Direct server return where XDP knows the way. Verdict, and
 // every byte of the frame that would be sent.
-//
-//   client 192.0.2.7, 2001:db8:1::7 --- eth0 192.0.2.254, 2001:db8:1::fe
-//   target 10.0.0.1, 2001:db8:a::1 ---- eth1 10.0.0.254, 2001:db8:a::fe; 10.9.0.0/16 by 10.0.0.1
-#include "bench.hpp"
-#include "lab/netns.hpp"
 #include "model_tunnel.hpp"
+#include "way.hpp"
 
 using namespace lb;
 using namespace lb::test;
 using lab::any_ip;
 using lab::build;
-using model::Reason;
 
 namespace {
-
-constexpr lab::Mac target_mac = {0x02, 0xaa, 0, 0, 0, 0x01};
-constexpr const char* target_mac_text = "02:aa:00:00:00:01";
-
-struct Net {
-    lab::Namespace balancer{"way"}, client{"wayc"}, target{"wayt"};
-    Net()
-    {
-        lab::connect({balancer, "eth0", "192.0.2.254/24", "2001:db8:1::fe/64"},
-                     {client, "eth0", "192.0.2.7/24", "2001:db8:1::7/64"});
-        lab::connect({balancer, "eth1", "10.0.0.254/24", "2001:db8:a::fe/64"},
-                     {target, "eth0", "10.0.0.1/24", "2001:db8:a::1/64"});
-        balancer.set_sysctl("ipv4/ip_forward", "1");
-        balancer.set_sysctl("ipv6/conf/all/forwarding", "1");
-        know_target();
-        balancer.ip("route add 10.9.0.0/16 via 10.0.0.1");
-    }
-    void know_target() const
-    {
-        for (const char* each : {"10.0.0.1", "2001:db8:a::1"})
-            balancer.ip(std::string("neigh replace ") + each + " lladdr " + target_mac_text +
-                        " dev eth1 nud permanent");
-    }
-    void forget_target() const
-    {
-        for (const char* each : {"10.0.0.1", "2001:db8:a::1"})
-            balancer.ip(std::string("neigh del ") + each + " dev eth1");
-    }
-};
-
-u32 index_of(const std::string& name) { return must(kernel::interface_by_name(name)).index; }
-
-lab::Mac mac_of(const Net& net, const std::string& name)
-{
-    const std::string link = net.balancer.exec("ip -o link show dev " + name);
-    const std::string text = link.substr(link.find("link/ether ") + 11, 17);
-    lab::Mac mac{};
-    for (std::size_t i = 0; i < mac.size(); ++i)
-        mac[i] = static_cast<u8>(std::stoul(text.substr(3 * i, 2), nullptr, 16));
-    return mac;
-}
 
 struct Kind {
     std::string mode, target;
@@ -90,42 +44,9 @@ Packet request(bool six, std::size_t payload = 100)
 // The payload that makes the client's packet so long, from its IP header on.
 Packet request_of(bool six, std::size_t length) { return request(six, length - 8 - (six ? 40 : 20)); }
 
-// Without what the interface's own neighbours say meanwhile: the program is really on it.
-std::map<Reason, u64> counts(const Bench& bench)
-{
-    auto counted = bench.exits();
-    for (const Reason each : {Reason::not_ip, Reason::icmp_other, Reason::other_protocol})
-        counted.erase(each);
-    return counted;
-}
-
-// One frame: exactly this reason is counted.
-Bytes pass(const Bench& bench, const Bytes& frame, Reason reason)
-{
-    auto expected = counts(bench);
-    ++expected[reason];
-    const Passage passage = bench.in(frame);
-    const auto now = counts(bench);
-    for (const auto& [each, count] : now) UNSCOPED_INFO(model::info(each).name << " " << count);
-    CHECK(now == expected);
-    const auto outcome = model::info(reason).outcome;
-    CHECK(passage.verdict == (outcome == model::Outcome::drop       ? xdp_drop
-                              : outcome == model::Outcome::tx       ? xdp_tx
-                              : outcome == model::Outcome::redirect ? xdp_redirect
-                                                                    : xdp_pass));
-    return passage.frame;
-}
-
 ModelTunnel tunnel_of(const Kind& kind)
 {
     return {.mode = kind.model, .source4 = any_ip("10.0.0.254"), .source6 = any_ip("2001:db8:a::fe")};
-}
-
-Bytes with_macs(Bytes frame, const lab::Mac& destination, const lab::Mac& source)
-{
-    std::ranges::copy(destination, frame.begin());
-    std::ranges::copy(source, frame.begin() + 6);
-    return frame;
 }
 
 // Clients of which families the kind can have.
@@ -134,9 +55,6 @@ std::vector<bool> clients_of(const Kind& kind)
     if (kind.model != ModelMode::l2) return {false, true};
     return {kind.target.find(':') != std::string::npos};
 }
-
-const std::vector<BenchOptions> kernels = {
-    {.real_interface = "eth0"}, {.kernel = *KernelFeatures::from_version("6.18"), .real_interface = "eth0"}};
 
 template <class F> void each_kind(const F& function)
 {
@@ -148,11 +66,6 @@ template <class F> void each_kind(const F& function)
                 function(net, kind, kernel);
             }
     });
-}
-
-void allow(const Bench& bench, const std::string& name)
-{
-    must(bench.map("devices").update(index_of(name), index_of(name)));
 }
 
 } // namespace

@@ -25,7 +25,7 @@ std::map<Reason, u64> Judge::counts() const
     auto counted = bench_.exits();
     model::TargetCounters sum;
     for (const auto& target : bench_.plan().targets) sum += bench_.counters(target.id);
-    if (sum.forward_packets > 0 && !bench_.plan().has_dsr())
+    if (sum.forward_packets > 0 && !bench_.plan().lb_sends())
         counted[Reason::forwarded] += sum.forward_packets;
     if (sum.reply_packets > 0) counted[Reason::reply_forwarded] += sum.reply_packets;
     return counted;

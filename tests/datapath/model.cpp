@@ -1,6 +1,7 @@
 #include "model.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 
 namespace lb::test {
@@ -52,6 +53,42 @@ bool Model::ended(const Entry& forward) const
     return (either & rst) != 0 || (both & fin) != 0;
 }
 
+// README, max-connections: established is who has been answered by its target and, with TCP, has answered
+// that.
+bool Model::half_open(const ModelTuple& tuple, const Entry& forward) const
+{
+    if (forward.tunnel.mode != ModelMode::nat) {
+        if (forward.packets == 1) return true;
+        return tuple.protocol == tcp && ((forward.flags & rst) != 0 || (forward.flags & ack) == 0);
+    }
+    const auto reply = table_.find(forward.other);
+    if (reply == table_.end()) return false;
+    if (((forward.flags | reply->second.flags) & rst) != 0 && tuple.protocol == tcp) return true;
+    return reply->second.packets == 0 || (tuple.protocol == tcp && (forward.flags & ack) == 0);
+}
+
+// As many as half of max-connections, rounded up to a power of two, may be half-open.
+void Model::take_place(const ModelTuple& tuple)
+{
+    auto& newest = newest_[tuple.saddr.version];
+    newest.push_back(tuple);
+    if (newest.size() <= std::bit_ceil((facts_.connections_max + 1) / 2)) return;
+    const ModelTuple oldest = newest.front();
+    newest.pop_front();
+    const auto known = table_.find(oldest);
+    if (known == table_.end() || known->second.reply || !half_open(oldest, known->second)) return;
+    table_.erase(known->second.other);
+    table_.erase(oldest);
+}
+
+bool Model::full(u8 version, std::size_t more) const
+{
+    const auto entries =
+        std::ranges::count_if(table_, [&](const auto& each) { return each.first.saddr.version == version; });
+    const auto room = facts_.connections_max + std::bit_ceil((facts_.connections_max + 1) / 2);
+    return static_cast<std::size_t>(entries) + more > 2 * room;
+}
+
 const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::string& interface) const
 {
     for (const auto kind : {ModelKind::given, ModelKind::own, ModelKind::any})
@@ -63,6 +100,20 @@ const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::stri
             return &each;
         }
     return nullptr;
+}
+
+// The longest prefix decides, in whichever list it is; a tie, and an allow list that does not name the
+// client, keep it out.
+bool Model::lets_in(const ModelProxy& proxy, const Address& client) const
+{
+    const auto longest = [&](const std::vector<ModelPrefix>& list) {
+        int length = -1;
+        for (const auto& each : list)
+            if (holds(each.network, each.length, client)) length = std::max<int>(length, each.length);
+        return length;
+    };
+    const int allowed = longest(proxy.allow), denied = longest(proxy.deny);
+    return allowed < 0 && denied < 0 ? proxy.allow.empty() : allowed > denied;
 }
 
 const ModelGroup& Model::group_of(const ModelProxy& proxy, const Address& client) const
@@ -89,12 +140,24 @@ Judgement Model::carried(const Bytes& frame, const Parsed& parsed, Entry& entry,
 Judgement Model::translated(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out)
 {
     entry.flags |= parsed.flags;
+    ++entry.packets;
     if (entry.tunnel.mode != ModelMode::nat) {
         if (parsed.fragmented) datagrams_[parsed.fragment] = {.carried = parsed.tuple};
         return carried(frame, parsed, entry, out);
     }
     if (parsed.fragmented) datagrams_[parsed.fragment] = {entry.to.saddr, entry.to.daddr, entry.reply};
     return {entry.reply ? Reason::reply_forwarded : Reason::forwarded, rewritten(frame, parsed, entry.to)};
+}
+
+// A client that has had a connection gets the same target again, where its group has that.
+std::string Model::check_session(std::size_t proxy, const Address& client, const ModelGroup& group,
+                                 const ModelTarget& chosen)
+{
+    if (!facts_.proxies[proxy].persistent) return "";
+    const auto [session, first] = sessions_.try_emplace({proxy, client}, chosen);
+    const ModelTarget had = std::exchange(session->second, chosen);
+    if (first || had == chosen || std::ranges::find(group, had) == group.end()) return "";
+    return "the client had another target: " + lab::endpoint_text(had.ip, had.port);
 }
 
 Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::string& interface,
@@ -104,11 +167,12 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     if (from.protocol == tcp && (parsed.flags & rst) != 0) return {Reason::stray_reset, frame};
     const ModelListener* listener = listener_of(from, interface);
     if (listener == nullptr) return {Reason::other_address, frame};
+    if (!lets_in(facts_.proxies[listener->proxy], from.saddr)) return {Reason::denied, frame};
     const ModelGroup& group = group_of(facts_.proxies[listener->proxy], from.saddr);
     if (group.empty()) return {Reason::no_target, frame};
     const ModelMode mode = facts_.proxies[listener->proxy].mode;
-    if (table_.size() + (mode == ModelMode::nat ? 2 : 1) > 2 * facts_.connections_max)
-        return {Reason::table_full, frame};
+    take_place(from);
+    if (full(from.saddr.version, mode == ModelMode::nat ? 2 : 1)) return {Reason::table_full, frame};
     if (mode != ModelMode::nat) {
         Entry entry{.tunnel = {.mode = mode, .source4 = facts_.source4, .source6 = facts_.source6},
                     .group = group};
@@ -120,6 +184,8 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     ModelTuple to = tuple_in(out, parsed.version, parsed.ip_at, parsed.l4_at, from.protocol);
     if (std::ranges::find(group, ModelTarget{to.daddr, to.dport}) == group.end())
         fault = "its target is not of the group: " + lab::describe(out);
+    else
+        fault = check_session(listener->proxy, from.saddr, group, {to.daddr, to.dport});
     to.saddr = from.saddr;
     const auto reply_of = [&](u16 port) {
         ModelTuple reply = to.reversed();

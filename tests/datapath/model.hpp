@@ -5,6 +5,7 @@
 // own. One thread.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <set>
 #include <string>
@@ -29,10 +30,17 @@ struct ModelRoute {
     ModelGroup group = {};
 };
 
+struct ModelPrefix {
+    Address network = {};
+    u8 length = 0;
+};
+
 struct ModelProxy {
     ModelGroup group = {};
     std::vector<ModelRoute> routes = {};
-    ModelMode mode = ModelMode::nat; ///< else the targets answer by themselves
+    std::vector<ModelPrefix> allow = {}, deny = {}; ///< as the file has them
+    bool persistent = false;                        ///< a client's address keeps its target
+    ModelMode mode = ModelMode::nat;                ///< else the targets answer by themselves
 };
 
 enum class ModelKind { given, own, any };
@@ -76,6 +84,7 @@ private:
         ModelTuple other = {}; ///< the key of the other direction
         bool reply = false;
         u8 flags = 0; ///< every TCP flag seen
+        u64 packets = 0;
         ModelTunnel tunnel = {};
         ModelGroup group = {}; ///< of the tunnel
     };
@@ -88,8 +97,14 @@ private:
     u8 family_of(const ModelListener& listener) const;
     ParseRules rules(bool ingress) const;
     bool ended(const Entry& forward) const;
+    bool half_open(const ModelTuple& tuple, const Entry& forward) const;
+    void take_place(const ModelTuple& tuple);
+    bool full(u8 version, std::size_t more) const; ///< no room for so many entries more
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
+    bool lets_in(const ModelProxy& proxy, const Address& client) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;
+    std::string check_session(std::size_t proxy, const Address& client, const ModelGroup& group,
+                              const ModelTarget& chosen);
     Judgement open(const Bytes& frame, const Parsed& parsed, const std::string& interface, const Bytes& out);
     Judgement carried(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out) const;
     Judgement translated(const Bytes& frame, const Parsed& parsed, Entry& entry, const Bytes& out = {});
@@ -101,6 +116,8 @@ private:
     ModelFacts facts_;
     std::map<ModelTuple, Entry> table_ = {};
     std::map<FragmentKey, Datagram> datagrams_ = {};
+    std::map<u8, std::deque<ModelTuple>> newest_ = {}; ///< by IP version; the oldest first
+    std::map<std::pair<std::size_t, Address>, ModelTarget> sessions_ = {}; ///< by proxy and client
 };
 
 } // namespace lb::test

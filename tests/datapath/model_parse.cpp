@@ -8,6 +8,7 @@ namespace {
 using model::Reason;
 
 constexpr u8 tcp = 6, udp = 17, icmp = 1, icmp6 = 58;
+constexpr std::size_t extension_bytes_max = 2048;
 constexpr u8 hop_by_hop = 0, routing = 43, fragment = 44, destination = 60;
 constexpr std::size_t extensions_max = 6, tags_max = 2;
 
@@ -138,6 +139,8 @@ Reader::Stop Reader::transport()
     const bool ours = protocol == tcp || protocol == udp;
     const bool control = protocol == (out_.version == 4 ? icmp : icmp6);
     const bool judged = out_.version == 4 || later || ours || control;
+    if (out_.version == 6 && (ours || control) && !later && out_.l4_at > usual + extension_bytes_max)
+        return leave(Reason::extension_header, Reason::egress_extension_header);
     if (judged && out_.l4_at > usual && out_.end < out_.l4_at + header) return bad_header();
     if (!later && !ours && !control) return leave(Reason::other_protocol, Reason::egress_other_protocol);
     if (!later && ours && !rules_.protocols.contains({out_.version, protocol}))

@@ -34,6 +34,28 @@ struct Scene {
     std::vector<u32> targets = {};
 };
 
+// Members of a proxy that let some of its clients in.
+std::string make_lists(Source& random, ModelProxy& proxy)
+{
+    std::string members;
+    for (auto [key, list] : {std::pair{"allow", &proxy.allow}, {"deny", &proxy.deny}}) {
+        std::string texts;
+        for (const auto& [network, length] : {std::pair{"0.0.0.0", 0},
+                                              {"198.51.0.0", 16},
+                                              {"198.51.100.7", 32},
+                                              {"198.51.100.8", 30},
+                                              {"198.51.100.8", 31},
+                                              {"203.0.113.0", 24}}) {
+            if (!random.one_in(4)) continue;
+            list->push_back({.network = ip(network), .length = static_cast<u8>(length)});
+            texts +=
+                (texts.empty() ? "\"" : ", \"") + std::string(network) + "/" + std::to_string(length) + "\"";
+        }
+        members += ", \"" + std::string(key) + "\": [" + texts + "]";
+    }
+    return members;
+}
+
 // Up to five proxies on ports of their own, of each address kind, with groups and routes.
 Scene make_scene(Source& random)
 {
@@ -79,6 +101,7 @@ Scene make_scene(Source& random)
                          group(narrow.group) + "}]";
             proxy.routes = {wide, narrow};
         }
+        if (random.one_in(3)) text.more += make_lists(random, proxy);
         const std::size_t index = scene.facts.proxies.size();
         scene.facts.proxies.push_back(proxy);
         for (const u8 protocol : {u8{6}, u8{17}}) {

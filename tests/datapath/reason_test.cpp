@@ -47,6 +47,14 @@ const Bytes syn = build(request(Tcp{}));
 const Bytes reply = build(answer(Tcp{.sport = 8080, .dport = 40000, .flags = Tcp::ack_flag}));
 const auto opened = [](const Bench& bench) { bench.in(syn); };
 
+// Two established connections: all that a table of one connection, and one half-open, has room for.
+const auto crowded = [](const Bench& bench) {
+    for (const u16 port : {u16{1}, u16{2}}) {
+        bench.in(build(request(lab::Udp{.sport = port})));
+        bench.out(build(answer(lab::Udp{.sport = 8080, .dport = port})));
+    }
+};
+
 Packet tagged(Packet packet, u16 tags = 3)
 {
     for (u16 tag = 1; tag <= tags; ++tag) packet.vlans.push_back(tag);
@@ -108,6 +116,28 @@ void take_all_ports(const Bench& bench)
     }
 }
 
+// The client's and the target's buckets are as empty as can be.
+void empty_buckets(const Bench& bench)
+{
+    constexpr u64 never = u64{1} << 63;
+    const model::Buckets empty{.connections = never, .packets = never};
+    if (bench.has("sources4"))
+        must(bench.map("sources4").update(model::SourceKey<be32>{.address = be32(client)}, empty));
+    if (bench.has("target_buckets")) must(bench.map("target_buckets").update(0u, empty));
+}
+
+Case limited(const std::string& kind, const std::string& rate, bool known)
+{
+    return {.config =
+                config_text({{.more = "\"rate-limits\": {\"" + kind + "\": {\"" + rate + "\": 1000}}"}}),
+            .before =
+                [=](const Bench& bench) {
+                    if (known) bench.in(syn);
+                    empty_buckets(bench);
+                },
+            .frame = syn};
+}
+
 Case case_of(Reason reason)
 {
     const auto tight = config_text({{}}, R"("max-connections": 1)");
@@ -153,13 +183,23 @@ Case case_of(Reason reason)
         return {.before = [](const Bench& bench) { must(bench.map("groups").update(0u, model::GroupRow{})); },
                 .frame = syn};
     case Reason::table_full:
-        return {.config = tight, .before = opened, .frame = build(request(Tcp{.sport = 2}))};
+        return {.config = tight, .before = crowded, .frame = build(request(Tcp{.sport = 3}))};
     case Reason::no_source_port:
         return {
             .config = two_vips, .before = take_all_ports, .frame = build(to(request(Tcp{}), "192.0.2.2"))};
     case Reason::internal:
         return {.before = [](const Bench& bench) { must(bench.map("slots").update(0u, u32{9999})); },
                 .frame = syn};
+    case Reason::denied:
+        return {.config = config_text({{.more = R"("deny": ["198.51.100.7"])"}}), .frame = syn};
+    case Reason::source_connection_rate:
+        return limited("per-source", "requests-per-sec", false);
+    case Reason::target_connection_rate:
+        return limited("per-target", "requests-per-sec", false);
+    case Reason::source_packet_rate:
+        return limited("per-source", "packets-per-sec", true);
+    case Reason::target_packet_rate:
+        return limited("per-target", "packets-per-sec", true);
     case Reason::encapsulated:
         return {.config = carried, .frame = syn};
     case Reason::dsr_tagged:
@@ -215,7 +255,7 @@ std::map<Reason, u64> all_counts(const Bench& bench)
 {
     auto counted = bench.exits();
     const auto target = bench.counters();
-    if (target.forward_packets > 0 && !bench.plan().has_dsr())
+    if (target.forward_packets > 0 && !bench.plan().lb_sends())
         counted[Reason::forwarded] = target.forward_packets;
     if (target.reply_packets > 0) counted[Reason::reply_forwarded] = target.reply_packets;
     return counted;

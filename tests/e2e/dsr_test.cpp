@@ -184,6 +184,35 @@ TEST_CASE("a proxy that translates stands beside those that don't", "[e2e][dsr]"
     CHECK(upload(net.call(to), 5 * megabyte).error == "");
 }
 
+TEST_CASE("a proxy that translates sends by itself toward targets where it can", "[e2e][fast]")
+{
+    for (const bool can : {true, false}) {
+        INFO(can);
+        const Arm net;
+        if (can) net.b3.exec("ethtool -K eth0 gro on");
+        const Server server({.name = "b3", .listen = "10.0.9.13:8080", .netns = net.b3.fd()});
+        Daemon lb(net.balancer,
+                  config({proxy({.name = "nat",
+                                 .interfaces = R"(["eth0"])",
+                                 .target = target("10.0.9.13"),
+                                 .more = R"("forwarding": {"path": "fast"})"})}),
+                  instance_name());
+        lb.start();
+        const std::string to = std::string(far_vip) + ":80";
+        const Tally tally = run_short({.call = net.call(to), .count = 500});
+        INFO(tally.text());
+        CHECK(tally.answered() == 500);
+        CHECK(run_questions({.call = net.call(to), .sockets = 200}).answered() == 2000);
+        CHECK(download(net.call(to), 20 * megabyte).error == "");
+        CHECK(upload(net.call(to), 20 * megabyte).error == "");
+        const auto by_lb = counted(net.balancer, Reason::sent_on);
+        const auto by_kernel = counted(net.balancer, Reason::forwarded);
+        INFO("sent by lb " << by_lb << ", by the kernel " << by_kernel);
+        CHECK((by_lb > 10000) == can);
+        CHECK((by_kernel > 10000) == !can);
+    }
+}
+
 TEST_CASE("a client whose segments don't fit is told, and sends shorter ones", "[e2e][dsr][too-big]")
 {
     for (const bool fast : {false, true})

@@ -81,6 +81,63 @@ TEST_CASE("without source routes no prefix is looked up", "[feature]")
     CHECK(with_route.egress.code == without.egress.code);
 }
 
+TEST_CASE("each list and each limit has code where a proxy has it, and nowhere else", "[feature]")
+{
+    struct Row {
+        const char *more, *map, *note;
+    };
+    const Row rows[] = {
+        {R"("allow": ["10.0.0.0/8"])", "prefixes4", "allow and deny"},
+        {R"("deny": ["10.0.0.0/8"])", "prefixes4", "allow and deny"},
+        {R"("rate-limits": {"per-source": {"requests-per-sec": 1}})", "sources4",
+         "a token of source_connection_rate"},
+        {R"("rate-limits": {"per-source": {"packets-per-sec": 1}})", "sources4",
+         "a token of source_packet_rate"},
+        {R"("rate-limits": {"per-target": {"requests-per-sec": 1}})", "target_buckets",
+         "a token of target_connection_rate"},
+        {R"("rate-limits": {"per-target": {"packets-per-sec": 1}})", "target_buckets",
+         "a token of target_packet_rate"},
+    };
+    const std::string udp = R"("address": "192.0.2.1", "protocol": "udp")",
+                      six = R"("address": "2001:db8::1", "protocol": "tcp")",
+                      target6 = R"({"ip": "2001:db8:1::1", "port": 8080})";
+    const Programs without = with({{}});
+    for (const Row& row : rows) {
+        INFO(row.more);
+        const Programs with_it = with({{.more = row.more}});
+        for (const Row& other : rows) {
+            CHECK(names(with_it.ingress, other.map) == (std::string_view(other.map) == row.map));
+            CHECK(notes(with_it.ingress, other.note) == (std::string_view(other.note) == row.note));
+            CHECK_FALSE(names(without.ingress, other.map));
+            CHECK_FALSE(notes(without.ingress, other.note));
+        }
+        CHECK(size(with_it.ingress) > size(without.ingress));
+        CHECK(with_it.egress.code == without.egress.code);
+        // A proxy of another protocol or family beside it costs what it costs beside one that has no such
+        // thing.
+        const Programs udp_beside = with({{.more = row.more}, {.name = "udp", .listen = udp}});
+        const Programs six_beside =
+            with({{.more = row.more}, {.name = "six", .listen = six, .target = target6}});
+        const auto times = [&](const Program& program) {
+            return std::ranges::count_if(program.relocs, [&](const bpf::Reloc& reloc) {
+                return reloc.symbol.starts_with(std::string_view(row.map).substr(0, 7));
+            });
+        };
+        CHECK(times(udp_beside.ingress) == times(with_it.ingress));
+        CHECK(times(six_beside.ingress) == times(with_it.ingress));
+    }
+    // Fifty proxies with them have the code of one.
+    std::vector<Proxy> plain, limited;
+    for (int i = 0; i < 50; ++i) {
+        const std::string name = "p" + std::to_string(i), port = std::to_string(100 + i);
+        plain.push_back({.name = name, .port = port, .more = rows[0].more});
+        limited.push_back(
+            {.name = name, .port = port, .more = std::string(rows[0].more) + ", " + rows[2].more});
+    }
+    CHECK(size(with(limited).ingress) - size(with(plain).ingress) ==
+          size(with({{.more = limited[0].more}}).ingress) - size(with({{.more = rows[0].more}}).ingress));
+}
+
 TEST_CASE("a protocol that nobody listens to has no code of its own, on either way", "[feature]")
 {
     const Programs tcp = with({{}}), udp = with({{.listen = R"("address": "192.0.2.1", "protocol": "udp")"}}),
@@ -170,6 +227,44 @@ TEST_CASE("without stats-enabled no connection is told", "[feature]")
     CHECK(told.egress.code == without.egress.code);
 }
 
+TEST_CASE("an algorithm that no proxy picks by has no instruction and no map", "[feature]")
+{
+    const auto by = [](const std::string& name) {
+        return with({{.more = "\"algorithm\": \"" + name + "\""}});
+    };
+    const Programs maglev = with({{}}), source = by("source-hash"), random = by("random"),
+                   turns = by("round-robin"), least = by("least-connections");
+    CHECK(by("maglev").ingress.code == maglev.ingress.code);
+    for (const auto* without : {&maglev, &source, &random, &turns})
+        for (const auto program : {&Programs::ingress, &Programs::egress}) {
+            CHECK_FALSE(names(without->*program, "live"));
+            CHECK_FALSE(names(without->*program, "members"));
+        }
+    for (const auto* without : {&maglev, &source, &random, &least})
+        CHECK_FALSE(names(without->ingress, "turns"));
+    for (const auto* without : {&maglev, &source, &turns})
+        CHECK_FALSE(calls(without->ingress, Helper::get_prandom_u32));
+    CHECK_FALSE(names(maglev.ingress, "proxies"));
+    CHECK(names(turns.ingress, "turns"));
+    CHECK(calls(random.ingress, Helper::get_prandom_u32));
+    CHECK(names(least.ingress, "live"));
+    CHECK(names(least.ingress, "members"));
+    CHECK(names(least.egress, "live"));
+    for (const auto* each : {&source, &random, &turns}) CHECK(each->egress.code == maglev.egress.code);
+}
+
+TEST_CASE("without session-persistence no session is looked up", "[feature]")
+{
+    const Programs without = with({{}}), kept = with({{.more = R"("session-persistence": true)"}});
+    CHECK_FALSE(names(without.ingress, "sessions"));
+    CHECK(names(kept.ingress, "sessions4"));
+    CHECK(names(kept.ingress, "members"));
+    CHECK_FALSE(names(kept.ingress, "live"));
+    CHECK(kept.egress.code == without.egress.code);
+    // How long is a row's content.
+    CHECK(with({{.more = R"("session-persistence": {"timeout-sec": 7})"}}).ingress.code == kept.ingress.code);
+}
+
 TEST_CASE("one port is compared once; ports beyond four are searched by halves", "[feature]")
 {
     const auto listeners = [](u32 count) {
@@ -202,7 +297,7 @@ TEST_CASE("what is map content changes no instruction", "[feature]")
                                                      {"ip": "10.0.0.2", "port": 8080, "weight": 40}])"}})},
         {"name", with({{.name = "other"}})},
         {"interface", with({{.interfaces = R"(["eth7"])"}})},
-        {"limits", with({{}}, R"("max-connections": 7, "connection-timeout-sec": 9)")},
+        {"timeouts", with({{}}, R"("connection-timeout-sec": 9, "timeouts": {"udp-sec": 3})")},
         {"life", with({{}}, R"("instance": "two", "on-exit": "keep", "xdp-mode": "generic")")},
         {"log", with({{}}, R"("log": {"level": "trace", "format": "json"})")},
     };

@@ -29,15 +29,15 @@ struct Expected {
     const char* calls = ""; ///< helpers in order
 };
 
-const char* const new_connection =
-    "map_lookup_elem map_lookup_elem map_lookup_elem map_lookup_elem jiffies64 "
-    "map_update_elem map_update_elem map_lookup_elem map_lookup_elem";
+const char* const new_connection = "map_lookup_elem map_lookup_elem map_lookup_elem map_lookup_elem "
+                                   "map_lookup_elem map_lookup_elem map_lookup_elem jiffies64 " // the backlog
+                                   "map_update_elem map_update_elem map_lookup_elem map_lookup_elem";
 const char* const there = "map_lookup_elem jiffies64 map_lookup_elem";
 const char* const back = "map_lookup_elem jiffies64 map_lookup_elem l4_csum_replace l4_csum_replace";
 
 const Expected expected[] = {
-    {"TCP in, first packet", 300, new_connection}, {"TCP in, established", 107, there},
-    {"TCP out, established", 115, back},           {"UDP in, first packet", 300, new_connection},
+    {"TCP in, first packet", 336, new_connection}, {"TCP in, established", 107, there},
+    {"TCP out, established", 115, back},           {"UDP in, first packet", 336, new_connection},
     {"UDP in, established", 104, there},           {"UDP out, established", 112, back},
 };
 

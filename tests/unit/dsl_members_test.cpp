@@ -43,11 +43,33 @@ TEST_CASE("a member takes a constant, a variable, or a member of its type", "[ds
     });
 }
 
+TEST_CASE("a compare-and-exchange takes what was seen in r0, and what was there comes back in it", "[dsl]")
+{
+    check_rows({
+        {"r6 = 9\nr0 = *(u64 *)(r1 +0)\nr0 = atomic64_cmpxchg((u64 *)(r1 +0), r0, r6)\n",
+         [](Dsl& b, auto& v) {
+             const auto next = b.keep<u64>("next", 9);
+             const auto seen = b.let<u64>("seen", v(&Value::count));
+             v(&Value::count).compare_exchange(seen, next);
+         }},
+        {"error: what a compare-and-exchange has seen must be in r0\n",
+         [](Dsl& b, auto& v) {
+             const auto next = b.let<u64>("next", 9);
+             const auto seen = b.let<u64>("seen", v(&Value::count));
+             v(&Value::count).compare_exchange(seen, next);
+         }},
+    });
+}
+
 TEST_CASE("what is added to a member may be a constant, a variable, or a member", "[dsl]")
 {
     check_rows({
         {"r0 = 1\nlock *(u64 *)(r1 +0) += r0\n", [](Dsl&, auto& v) { v(&Value::count).atomic_add(1); }},
         {"r0 = -1\nlock *(u32 *)(r1 +20) += r0\n", [](Dsl&, auto& v) { v(&Value::balance).atomic_add(-1); }},
+        {"r0 = 1\nr0 = atomic64_fetch_add((u64 *)(r1 +0), r0)\n",
+         [](Dsl&, auto& v) { v(&Value::count).fetch_add(1); }},
+        {"r0 = *(u32 *)(r1 +8)\nr0 = atomic_xchg((u32 *)(r1 +8), r0)\n",
+         [](Dsl&, auto& v) { v(&Value::number).exchange(v(&Value::number)); }},
         {"r6 = 9\nlock *(u64 *)(r1 +0) += r6\n",
          [](Dsl& b, auto& v) { v(&Value::count).atomic_add(b.keep<u64>("x", 9)); }},
         {"r0 = *(u32 *)(r1 +8)\nlock *(u64 *)(r1 +0) += r0\n",
@@ -164,6 +186,17 @@ TEST_CASE("a map's key and value may be plain numbers, of either order", "[dsl]"
              const Label none = b.label("none");
              index() = 7;
              b.lookup_brief(counts, index, none).value().atomic_add(1);
+             b.bind(none);
+         }},
+        {"*(u32 *)(r10 -8) = 7\nr1 = map[counts]\nr2 = r10\nr2 += -8\ncall bpf_map_lookup_elem#1\n"
+         "if r0 == 0x0 goto pc+2\nr1 = r0\nr0 = *(u64 *)(r1 +0)\n",
+         [](Dsl& b, auto&) {
+             b.release_context();
+             const auto index = b.local<u32>("index");
+             const Label none = b.label("none");
+             index() = 7;
+             const auto count = b.beside(b.lookup_brief(counts, index, none));
+             const auto seen = b.let<u64>("seen", count.value());
              b.bind(none);
          }},
         {"*(u32 *)(r10 -8) = 16777343\nr1 = map[ports]\nr2 = r10\nr2 += -8\ncall bpf_map_lookup_elem#1\n"

@@ -19,17 +19,22 @@ constexpr FlowKey4 tuple(u32 saddr, u32 daddr, u32 sport, u32 dport, u8 protocol
 
 // Pearson's chi-square of the slots of 65536 tuples, over 64 equal parts of the table. For chance its mean is
 // 63 and its deviation 11.2.
-template <class Tuple> double chi_square(u32 slots, const Tuple& tuple_of)
+template <class Hash> double chi_square_of(u32 slots, const Hash& hash_of)
 {
     constexpr u32 parts = 64, tuples = 65536;
     std::vector<u32> count(parts);
-    for (u32 i = 0; i < tuples; ++i) ++count.at(u64{slot_of(flow_hash(tuple_of(i)), slots)} * parts / slots);
+    for (u32 i = 0; i < tuples; ++i) ++count.at(u64{slot_of(hash_of(i), slots)} * parts / slots);
     double sum = 0;
     for (const u32 each : count) {
         const double difference = each - double(tuples) / parts;
         sum += difference * difference / (double(tuples) / parts);
     }
     return sum;
+}
+
+template <class Tuple> double chi_square(u32 slots, const Tuple& tuple_of)
+{
+    return chi_square_of(slots, [&](u32 i) { return flow_hash(tuple_of(i)); });
 }
 
 constexpr double chance = 63 + 6 * 11.2; // six deviations: a hash that spreads does not come here
@@ -79,5 +84,24 @@ TEST_CASE("tuples that differ in one part only are spread as by chance", "[flow]
         // A few clients, whose ports go up together.
         CHECK(chi_square(slots, [](u32 i) { return tuple(client + i % 16, vip, 32768 + i / 16, 443); }) <
               chance);
+    }
+}
+
+TEST_CASE("the hash of a client's address is the same in every version, and spreads", "[flow]")
+{
+    CHECK(source_hash(be32(0)) == 0);
+    CHECK(source_hash(be32(client)) == 0x36a478fd);
+    CHECK(source_hash(be32(client + 1)) == 0xc5551d58);
+    CHECK(source_hash(be32(~0u)) == 0xdadaebb6);
+    const auto address6 = [](u64 high, u64 low) { return Address6{be64(high), be64(low)}; };
+    CHECK(source_hash(address6(0, 0)) == 0);
+    CHECK(source_hash(address6(0x20010db800000000, 1)) == 0xbb631a60);
+    CHECK(source_hash(address6(0x20010db800000000, 2)) == 0xe67fcac6);
+    CHECK(source_hash(address6(0x20010db800010000, 1)) == 0x710adcec);
+    for (const u32 slots : {8191u, 65537u}) {
+        CHECK(chi_square_of(slots, [](u32 i) { return source_hash(be32(client + i)); }) < chance);
+        CHECK(chi_square_of(slots, [](u32 i) { return source_hash(be32(client + (i << 8))); }) < chance);
+        CHECK(chi_square_of(slots, [&](u32 i) { return source_hash(address6(0x20010db8, i)); }) < chance);
+        CHECK(chi_square_of(slots, [&](u32 i) { return source_hash(address6(u64{i} << 16, 7)); }) < chance);
     }
 }

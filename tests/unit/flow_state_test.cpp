@@ -111,6 +111,20 @@ TEST_CASE("where only UDP's time is written, one-way UDP has no longer one", "[f
     CHECK(Timeouts::from({.connection_timeout = 20s, .timeouts = {.udp = 45s}}).udp_one_way == 20s);
 }
 
+TEST_CASE("of a carried connection the client alone tells the state", "[flow]")
+{
+    const auto state = [](u8 protocol, u8 flags, u64 packets) {
+        Flow4 forward{.packets = packets, .direction = Direction::carried, .tcp_flags = flags};
+        return state_of(FlowKey4{.protocol = protocol}, forward, static_cast<const Flow4*>(nullptr));
+    };
+    CHECK(state(6, 0x02, 1) == FlowState::half_open);
+    CHECK(state(6, 0x12, 2) == FlowState::established);
+    CHECK(state(6, 0x13, 5) == FlowState::closing);
+    CHECK(state(6, 0x16, 5) == FlowState::closed);
+    CHECK(state(17, 0, 1) == FlowState::udp_one_way);
+    CHECK(state(17, 0, 2) == FlowState::udp);
+}
+
 TEST_CASE("each entry of a connection leads to the other", "[flow]")
 {
     // A client's 198.51.100.7:40000 comes to 192.0.2.1:80, and goes on from port 50000 to 10.0.0.1:8080.

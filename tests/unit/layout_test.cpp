@@ -52,7 +52,7 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
                    MEMBER(Flow4, created, 24, 8), MEMBER(Flow4, packets, 32, 8), MEMBER(Flow4, bytes, 40, 8),
                    MEMBER(Flow4, proxy, 48, 4), MEMBER(Flow4, target, 52, 4), MEMBER(Flow4, direction, 56, 1),
                    MEMBER(Flow4, tcp_flags, 57, 1), MEMBER(Flow4, port_delta, 58, 2),
-                   MEMBER(Flow4, carried, 60, 4)},
+                   MEMBER(Flow4, ended, 60, 4)},
                   64);
     CHECK(sizeof(TargetRow) == 32);
     check_members({MEMBER(TargetRow, address6, 0, 16), MEMBER(TargetRow, address4, 16, 4),
@@ -72,7 +72,7 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
                    MEMBER(Flow6, created, 48, 8), MEMBER(Flow6, packets, 56, 8), MEMBER(Flow6, bytes, 64, 8),
                    MEMBER(Flow6, proxy, 72, 4), MEMBER(Flow6, target, 76, 4), MEMBER(Flow6, direction, 80, 1),
                    MEMBER(Flow6, tcp_flags, 81, 1), MEMBER(Flow6, port_delta, 82, 2),
-                   MEMBER(Flow6, carried, 84, 4)},
+                   MEMBER(Flow6, ended, 84, 4)},
                   88);
     CHECK(sizeof(RouteKey6) == 24);
     check_members({MEMBER(RouteKey6, prefix_length, 0, 4), MEMBER(RouteKey6, proxy, 4, 4),
@@ -92,6 +92,40 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
                    MEMBER(FlowOpened4, zero16, 14, 2), MEMBER(FlowOpened4, proxy, 16, 4),
                    MEMBER(FlowOpened4, target, 20, 4)},
                   24);
+    check_members({MEMBER(SourceKey<be32>, address, 0, 4), MEMBER(SourceKey<be32>, proxy, 4, 4),
+                   MEMBER(SourceKey<be32>, zero32, 8, 4)},
+                  12);
+    check_members({MEMBER(SourceKey<Address6>, address, 0, 16), MEMBER(SourceKey<Address6>, proxy, 16, 4),
+                   MEMBER(SourceKey<Address6>, zero32, 20, 4)},
+                  24);
+    check_members({MEMBER(Buckets, connections, 0, 8), MEMBER(Buckets, packets, 8, 8)}, 16);
+    check_members({MEMBER(RateRow, interval, 0, 8), MEMBER(RateRow, tolerance, 8, 8)}, 16);
+    check_members({MEMBER(LimitsRow, source_connections, 0, 16), MEMBER(LimitsRow, source_packets, 16, 16),
+                   MEMBER(LimitsRow, target_connections, 32, 16), MEMBER(LimitsRow, target_packets, 48, 16),
+                   MEMBER(LimitsRow, mask6, 64, 16), MEMBER(LimitsRow, mask4, 80, 4),
+                   MEMBER(LimitsRow, zero32, 84, 4)},
+                  88);
+    CHECK(sizeof(ProxyRow) == 24);
+    check_members({MEMBER(ProxyRow, group, 0, 4), MEMBER(ProxyRow, algorithm, 4, 1),
+                   MEMBER(ProxyRow, mode, 5, 1), MEMBER(ProxyRow, zero16, 6, 2),
+                   MEMBER(ProxyRow, session_ns, 8, 8), MEMBER(ProxyRow, id, 16, 4),
+                   MEMBER(ProxyRow, zero32, 20, 4)},
+                  24);
+    CHECK(sizeof(MemberKey) == 8);
+    check_members({MEMBER(MemberKey, group, 0, 4), MEMBER(MemberKey, target, 4, 4)}, 8);
+    using SessionKey4 = SessionKey<be32>;
+    using SessionKey6 = SessionKey<Address6>;
+    CHECK(sizeof(SessionKey4) == 12);
+    check_members({MEMBER(SessionKey4, proxy, 0, 4), MEMBER(SessionKey4, zero32, 4, 4),
+                   MEMBER(SessionKey4, client, 8, 4)},
+                  12);
+    CHECK(sizeof(SessionKey6) == 24);
+    check_members({MEMBER(SessionKey6, proxy, 0, 4), MEMBER(SessionKey6, zero32, 4, 4),
+                   MEMBER(SessionKey6, client, 8, 16)},
+                  24);
+    CHECK(sizeof(Session) == 16);
+    check_members({MEMBER(Session, target, 0, 4), MEMBER(Session, zero32, 4, 4), MEMBER(Session, seen, 8, 8)},
+                  16);
     CHECK(sizeof(TargetCounters) == 40);
     check_members({MEMBER(TargetCounters, connections, 0, 8), MEMBER(TargetCounters, forward_packets, 8, 8),
                    MEMBER(TargetCounters, forward_bytes, 16, 8), MEMBER(TargetCounters, reply_packets, 24, 8),

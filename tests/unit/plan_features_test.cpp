@@ -113,6 +113,19 @@ TEST_CASE("a proxy's algorithm, mode, path and persistence come into the plan", 
     CHECK(resolved(config_of(mode("dsr-gue"))).proxies[0].gue_port == 6080);
 }
 
+TEST_CASE("a proxy's row says how its connections are picked", "[plan]")
+{
+    const auto row = [](const std::string& members) {
+        return proxy_row(resolved(config_of(members)).proxies[0]);
+    };
+    CHECK(row("").algorithm == static_cast<u8>(Algorithm::maglev));
+    CHECK(row("").session_ns == 0);
+    CHECK(row(R"("algorithm": "source-hash")").algorithm == static_cast<u8>(Algorithm::source_hash));
+    CHECK(row(R"("session-persistence": {"timeout-sec": 604800})").session_ns == 604'800'000'000'000);
+    CHECK(resolved(config_of(R"("session-persistence": true)")).has_persistence());
+    CHECK_FALSE(resolved(config_of("")).has_persistence());
+}
+
 TEST_CASE("lists become one set of prefixes, where deny wins over the same in allow", "[plan]")
 {
     const auto lines = [](const Plan& plan) {
@@ -123,23 +136,72 @@ TEST_CASE("lists become one set of prefixes, where deny wins over the same in al
     };
     const Plan lists = resolved(config_of(
         R"("allow": ["10.0.0.0/8", "2001:db8::/32", "10.1.0.0/16"], "deny": ["10.1.0.0/16", "10.0.0.0/9"])"));
-    CHECK(lines(lists) ==
-          Lines{"allow 10.0.0.0/8", "allow 2001:db8::/32", "deny 10.1.0.0/16", "deny 10.0.0.0/9"});
+    CHECK(lines(lists) == Lines{"allow 10.0.0.0/8", "deny 10.1.0.0/16", "deny 10.0.0.0/9", "deny 0.0.0.0/0"});
     CHECK(lists.proxies[0].has_prefixes);
-    CHECK(lists.proxies[0].denies_unlisted);
+    CHECK(lists.has_features());
     const Plan deny = resolved(config_of(R"("deny": ["10.1.0.0/16"], "allow": [])"));
     CHECK(lines(deny) == Lines{"deny 10.1.0.0/16"});
     CHECK(deny.proxies[0].has_prefixes);
-    CHECK_FALSE(deny.proxies[0].denies_unlisted);
     const Plan none = resolved(config_of(""));
     CHECK(none.prefixes.empty());
     CHECK_FALSE(none.proxies[0].has_prefixes);
-    CHECK_FALSE(none.proxies[0].denies_unlisted);
+    CHECK_FALSE(none.has_features());
 
     // What both lists name is denied, and all else too: the allow list isn't empty.
     const Plan same = resolved(config_of(R"("allow": ["10.0.0.0/8"], "deny": ["10.0.0.0/8"])"));
-    CHECK(lines(same) == Lines{"deny 10.0.0.0/8"});
-    CHECK(same.proxies[0].denies_unlisted);
+    CHECK(lines(same) == Lines{"deny 10.0.0.0/8", "deny 0.0.0.0/0"});
+
+    // Somebody who says everybody means it, either way.
+    CHECK(lines(resolved(config_of(R"("allow": ["0.0.0.0/0"])"))) == Lines{"allow 0.0.0.0/0"});
+    CHECK(lines(resolved(config_of(R"("allow": ["10.0.0.0/8"], "deny": ["0.0.0.0/0"])"))) ==
+          Lines{"allow 10.0.0.0/8", "deny 0.0.0.0/0"});
+}
+
+TEST_CASE("lists are of the families that the proxy listens on, and an allow list speaks for each", "[plan]")
+{
+    const auto lines = [](const std::string& members, const std::string& target) {
+        Lines all;
+        for (const PlanPrefix& each : resolved(config_of(members, "", target)).prefixes)
+            all.push_back((each.allow ? "allow " : "deny ") + each.source.text());
+        return all;
+    };
+    const std::string four = R"("allow": ["10.0.0.0/8"])", six = R"("deny": ["2001:db8::/32"])";
+    CHECK(lines(four, target4) == Lines{"allow 10.0.0.0/8", "deny 0.0.0.0/0"});
+    CHECK(lines(six, target4).empty());
+    CHECK(lines(six, target6) == Lines{"deny 2001:db8::/32"});
+    CHECK(lines(mode("full-nat") + ", " + four, target4) ==
+          Lines{"allow 10.0.0.0/8", "deny 0.0.0.0/0", "deny ::/0"});
+}
+
+TEST_CASE("lists and limits are there for the family and protocol that a proxy with them has", "[plan]")
+{
+    const std::string limits =
+        R"(, "rate-limits": {"per-target": {"packets-per-sec": 1}}, "deny": ["10.0.0.0/8"])";
+    const auto proxy = [](const std::string& name, const std::string& listen, const std::string& target,
+                          const std::string& more) {
+        return "{\"name\": \"" + name + R"(", "listen": {"interfaces": ["eth0"], "port": 80, )" + listen +
+               "}, \"default-target\": " + target + more + "}";
+    };
+    const Plan plan =
+        resolved(accepted("{\"proxies\": [" + proxy("udp4", R"("protocol": "udp")", target4, limits) + ", " +
+                          proxy("tcp4", R"("protocol": "tcp")", target4, "") + ", " +
+                          proxy("six", R"("protocol": "both")", target6,
+                                R"(, "rate-limits": {"per-source": {"requests-per-sec": 1}})") +
+                          "]}"));
+    const auto has = [&](Limit limit) {
+        std::string where;
+        for (const Family family : {Family::ipv4, Family::ipv6})
+            for (const Protocol protocol : {Protocol::tcp, Protocol::udp})
+                where += plan.has(limit, family, protocol) ? '1' : '0';
+        return where;
+    };
+    CHECK(has(Limit::target_packets) == "0100");
+    CHECK(has(Limit::source_connections) == "0011");
+    CHECK(has(Limit::target_connections) == "0000");
+    CHECK(has(Limit::source_packets) == "0000");
+    CHECK(plan.has_lists(Family::ipv4, Protocol::udp));
+    CHECK_FALSE(plan.has_lists(Family::ipv4, Protocol::tcp));
+    CHECK_FALSE(plan.has_lists(Family::ipv6, Protocol::udp));
 }
 
 TEST_CASE("a proxy's limits go over those of the settings, each rate with its burst", "[plan]")
@@ -210,17 +272,7 @@ TEST_CASE("what the datapath does not have yet is refused by its name", "[plan]"
     const auto no = [](const std::string& what) {
         return "proxy web: " + what + " is not available in this version";
     };
-    for (const std::string name : {"round-robin", "random", "least-connections", "source-hash"})
-        CHECK(missing("\"algorithm\": \"" + name + "\"") == no("algorithm " + name));
     CHECK(missing(mode("full-nat")) == no("forwarding mode full-nat"));
-    CHECK(missing(R"("forwarding": {"path": "fast"})") == no("forwarding path fast"));
-    CHECK(missing(R"("session-persistence": true)") == no("session-persistence"));
-    CHECK(missing(R"("allow": ["10.0.0.0/8"])") == no("an allow or deny list"));
-    CHECK(missing(R"("deny": ["10.0.0.0/8"])") == no("an allow or deny list"));
-    const std::string rate = R"({"requests-per-sec": 1}})", packets = R"({"packets-per-sec": 1}})";
-    CHECK(missing(R"("rate-limits": {"per-source": )" + rate) == no("a rate limit per source"));
-    CHECK(missing(R"("rate-limits": {"per-target": )" + packets) == no("a rate limit per target"));
-    CHECK(missing("", R"("rate-limits": {"per-source": )" + packets) == no("a rate limit per source"));
 }
 
 TEST_CASE("what says no more than the default is there", "[plan]")
@@ -231,7 +283,11 @@ TEST_CASE("what says no more than the default is there", "[plan]")
                   R"("timeouts": {"udp-sec": 5}, "rate-limits": {"per-source": {"requests-per-sec": 1}},
                      "full-nat": {"addresses": ["192.0.2.1"]})") == "there");
     CHECK(missing(R"("forwarding": {"path": "stack"})") == "there");
+    CHECK(missing(R"("allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"])") == "there");
+    CHECK(missing(R"("rate-limits": {"per-target": {"packets-per-sec": 1}})",
+                  R"("rate-limits": {"per-source": {"requests-per-sec": 1}})") == "there");
     for (const std::string name : {"dsr-l2", "dsr-ipip", "dsr-gue"}) CHECK(missing(mode(name)) == "there");
     CHECK(missing(R"("forwarding": {"mode": "dsr-ipip", "path": "fast"})") == "there");
+    CHECK(missing(R"("forwarding": {"path": "fast"})") == "there");
     CHECK(make_plan(config_of("", "", target6)));
 }

@@ -60,9 +60,26 @@ TEST_CASE("packets are dropped for these reasons and no others", "[reason]")
     std::vector<std::string> dropped;
     for (const ReasonInfo& reason : reasons)
         if (reason.outcome == Outcome::drop) dropped.emplace_back(reason.name);
-    CHECK(dropped == std::vector<std::string>{"martian_loopback", "no_target", "table_full", "no_source_port",
-                                              "internal", "too_big_unsaid", "dsr_tagged", "dsr_no_route",
-                                              "dsr_not_on_link", "dsr_no_neighbour", "dsr_no_device",
-                                              "dsr_failed", "egress_loopback", "egress_failed",
-                                              "decap_congested", "decap_failed", "mss_failed"});
+    CHECK(dropped == std::vector<std::string>{"martian_loopback",
+                                              "no_target",
+                                              "table_full",
+                                              "no_source_port",
+                                              "internal",
+                                              "denied",
+                                              "source_connection_rate",
+                                              "target_connection_rate",
+                                              "source_packet_rate",
+                                              "target_packet_rate",
+                                              "too_big_unsaid",
+                                              "dsr_tagged",
+                                              "dsr_no_route",
+                                              "dsr_not_on_link",
+                                              "dsr_no_neighbour",
+                                              "dsr_no_device",
+                                              "dsr_failed",
+                                              "egress_loopback",
+                                              "egress_failed",
+                                              "decap_congested",
+                                              "decap_failed",
+                                              "mss_failed"});
 }

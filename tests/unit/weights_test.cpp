@@ -54,3 +54,17 @@ TEST_CASE("percentages sum to 100, for any number of targets", "[weights]")
     CHECK(std::accumulate(halves.begin(), halves.end(), 0u) == 100);
     CHECK(*std::ranges::max_element(halves) == 1);
 }
+
+TEST_CASE("a number is shared out by largest remainder, the first of equals first", "[weights]")
+{
+    struct Row {
+        u32 size;
+        std::vector<u32> weights, shares;
+    };
+    const Row rows[] = {
+        {10, {1, 1, 1}, {4, 3, 3}}, {11, {1, 1, 1}, {4, 4, 3}}, {7, {50, 30, 20}, {4, 2, 1}}, // 3.5, 2.1, 1.4
+        {1, {1, 3}, {0, 1}},        {5, {0, 2, 0}, {0, 5, 0}},  {9, {4294967295, 4294967295}, {5, 4}},
+        {0, {1, 2}, {0, 0}},        {3, {0, 0}, {0, 0}},        {3, {}, {}},
+    };
+    for (const Row& row : rows) CHECK(shares_of(row.size, row.weights) == row.shares);
+}

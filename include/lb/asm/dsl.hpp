@@ -188,6 +188,14 @@ public:
         find(map, key, if_null, loc);
         return in(take(r0, map.name, loc), V{});
     }
+    /// The same moved out of r0, which the next statements need. Emits `r = r0`.
+    template <class S> View<S> beside(View<S>&& brief, Loc loc = Loc::current())
+    {
+        Hold hold = take(Pool::scratch, "moved out of r0", loc);
+        emit(mov64(hold.reg(), brief.base()), loc);
+        brief.release();
+        return in(std::move(hold), S{});
+    }
     /// The same, put where `found` points, in whose register later code expects it from several paths.
     template <class K, class V, class Key>
     void lookup_to(const View<V>& found, const Map<K, V>& map, const Key& key, Label if_null,

@@ -240,6 +240,21 @@ public:
     }
     /// Emits `lock *(uN *)(base + off) += x`: right on any number of CPUs.
     void atomic_add(const Operand<T>& by) const requires(Arithmetic<T>);
+    /// Emits `r0 = atomic64_cmpxchg(base + off, r0, desired)`: stores `desired` where the memory still is
+    /// what `seen`, in r0, says; in any case `seen` is then what it was. Linux 5.12.
+    void compare_exchange(const Var<T>& seen, const Var<T>& desired, Loc loc = Loc::current()) const
+        requires(HostInteger<T> && sizeof(T) == 8);
+    /// Emits `r = x; r = atomic_fetch_add(base + off, r)`: what was there before, in a scratch register
+    /// (Linux 5.12).
+    Var<T> fetch_add(const Operand<T>& by, Loc loc = Loc::current()) const requires(Arithmetic<T>)
+    {
+        return fetch(Atomic::fetch_add, by, loc);
+    }
+    /// Emits `r = x; r = atomic_xchg(base + off, r)`: the same, with x there afterwards.
+    Var<T> exchange(const Operand<T>& with, Loc loc = Loc::current()) const requires(Arithmetic<T>)
+    {
+        return fetch(Atomic::xchg, with, loc);
+    }
     /// Emits load, add, store: only for memory that this CPU alone writes.
     void add(const Operand<T>& by) const requires(Arithmetic<T>);
 
@@ -255,6 +270,7 @@ private:
     }
     void check_use(const Operand<T>& with) const;
     void copy(const Field& from) const;
+    Var<T> fetch(Atomic op, const Operand<T>& with, Loc loc) const;
 
     Builder* builder_;
     Reg base_;

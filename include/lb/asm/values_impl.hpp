@@ -152,6 +152,26 @@ template <Scalar T> void Field<T>::atomic_add(const Operand<T>& by) const requir
                    where_);
 }
 
+template <Scalar T>
+void Field<T>::compare_exchange(const Var<T>& seen, const Var<T>& desired, Loc loc) const
+    requires(HostInteger<T> && sizeof(T) == 8)
+{
+    check_use(Operand<T>(seen, loc));
+    check_use(Operand<T>(desired, loc));
+    if (seen.reg() != r0)
+        builder_->fail(Errc::bad_instruction, "what a compare-and-exchange has seen must be in r0", loc);
+    builder_->emit(atomic(Atomic::cmpxchg, Width::w64, base_, builder_->off16(off_, loc), desired.reg()),
+                   loc);
+}
+
+template <Scalar T> Var<T> Field<T>::fetch(Atomic op, const Operand<T>& with, Loc loc) const
+{
+    Var<T> value(*builder_, builder_->take(Pool::scratch, "fetched", loc));
+    value = with;
+    builder_->emit(atomic(op, width_for<sizeof(T)>, base_, builder_->off16(off_, where_), value.reg()), loc);
+    return value;
+}
+
 template <Scalar T> void Field<T>::add(const Operand<T>& by) const requires(Arithmetic<T>)
 {
     Var<T> sum(*builder_, builder_->take(Pool::scratch, "sum", where_));
