@@ -29,10 +29,9 @@ struct Expected {
     const char* calls = ""; ///< helpers in order
 };
 
-const char* const new_connection =
-    "map_lookup_elem map_lookup_elem map_lookup_elem map_lookup_elem "
-    "map_lookup_elem map_lookup_elem map_lookup_elem jiffies64 " // the backlog
-    "map_update_elem map_update_elem map_lookup_elem map_lookup_elem";
+const char* const new_connection = "map_lookup_elem map_lookup_elem map_lookup_elem map_lookup_elem "
+                                   "map_lookup_elem map_lookup_elem map_lookup_elem jiffies64 " // the backlog
+                                   "map_update_elem map_update_elem map_lookup_elem map_lookup_elem";
 const char* const there = "map_lookup_elem jiffies64 map_lookup_elem";
 const char* const back = "map_lookup_elem jiffies64 map_lookup_elem l4_csum_replace l4_csum_replace";
 
