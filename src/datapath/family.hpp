@@ -26,6 +26,7 @@ struct V4 : FamilyTypes<be32> {
     static constexpr model::Family family = model::Family::ipv4;
     static constexpr bool header_sum = true; ///< the header has a checksum of its own
     static constexpr auto target_address = &model::TargetRow::address4;
+    static constexpr auto nat_source = &model::SourceRow::address4;
     static constexpr auto protocol = &Header::protocol;
     static constexpr u8 icmp = wire::protocol_icmp;
     static const FamilyMaps<be32>& maps(const Maps& maps) { return *maps.v4; }
@@ -37,6 +38,7 @@ struct V6 : FamilyTypes<wire::Address6> {
     static constexpr model::Family family = model::Family::ipv6;
     static constexpr bool header_sum = false;
     static constexpr auto target_address = &model::TargetRow::address6;
+    static constexpr auto nat_source = &model::SourceRow::address6;
     static constexpr auto protocol = &Header::next_header;
     static constexpr u8 icmp = wire::protocol_icmpv6;
     static const FamilyMaps<wire::Address6>& maps(const Maps& maps) { return *maps.v6; }

@@ -37,8 +37,13 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(
     "target", member("address6", &lb::model::TargetRow::address6),
     member("address4", &lb::model::TargetRow::address4), member("port", &lb::model::TargetRow::port),
-    member("zero16", &lb::model::TargetRow::zero16), member("proxy", &lb::model::TargetRow::proxy),
+    member("full_nat", &lb::model::TargetRow::full_nat), member("proxy", &lb::model::TargetRow::proxy),
     member("carried", &lb::model::TargetRow::carried));
+
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::SourceRow> = lb::bpf::describe<lb::model::SourceRow>(
+    "source", member("address6", &lb::model::SourceRow::address6),
+    member("address4", &lb::model::SourceRow::address4), member("known", &lb::model::SourceRow::known));
 
 template <>
 inline constexpr auto lb::bpf::fields<lb::model::CarrierRow> = lb::bpf::describe<lb::model::CarrierRow>(

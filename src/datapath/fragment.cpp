@@ -119,10 +119,9 @@ void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& fra
         b.bind(rewrite);
     }
     if constexpr (F::header_sum) apply_delta(b, ip(&F::Header::checksum), row(&Row::address_delta), false);
-    if (direction == model::Direction::forward)
-        copy_address(ip(&F::Header::daddr), row(&Row::daddr));
-    else
-        copy_address(ip(&F::Header::saddr), row(&Row::saddr));
+    const bool leaves = direction == model::Direction::reply;
+    if (!leaves) copy_address(ip(&F::Header::daddr), row(&Row::daddr));
+    if (leaves || maps.nat_sources) copy_address(ip(&F::Header::saddr), row(&Row::saddr));
     b.jump(translated);
 }
 

@@ -101,6 +101,53 @@ void change_quoted_sum(Dsl& b, const Field<be16>& check, const View<Flow>& flow,
     b.jump(done);
 }
 
+// The error's own header, where one address of the connection changes. An error from a router keeps its
+// source.
+template <class F>
+void readdress_one(Dsl& b, const View<typename F::Header>& ip, const Quote<F>& quote,
+                   const View<typename F::Flow>& flow, Var<u64>& sum, bool arrives)
+{
+    using Header = typename F::Header;
+    using Flow = typename F::Flow;
+    const Label router = b.label("from a router");
+    if (arrives) {
+        copy_address(ip(&Header::daddr), flow(&Flow::daddr));
+    } else {
+        jump_if_differs(b, ip(&Header::saddr), quote.ip(&Header::daddr), router);
+        copy_address(ip(&Header::saddr), flow(&Flow::saddr));
+    }
+    if constexpr (F::header_sum)
+        apply_delta(b, ip(&Header::checksum), flow(&Flow::address_delta), false);
+    else
+        sum += flow(&Flow::address_delta);
+    b.bind(router);
+}
+
+// Where both may change. With full NAT the source is what the connection's packets have, also of an error
+// from a router: who gets it may have no way to that one, and check sources by it (RFC 3704).
+template <class F>
+void readdress_both(Dsl& b, const Frame<F>& frame, const View<typename F::Header>& ip,
+                    const View<typename F::Flow>& flow, Var<u64>& sum)
+{
+    using Header = typename F::Header;
+    using Flow = typename F::Flow;
+    const Label hidden = b.label("source hidden"), done = b.label("readdressed");
+    auto change = b.let<u64>("change", 0);
+    add_change(b, change, ip(&Header::daddr), flow(&Flow::daddr));
+    copy_address(ip(&Header::daddr), flow(&Flow::daddr));
+    jump_if_differs(b, flow(&Flow::saddr), frame.key(&F::Key::saddr), hidden);
+    b.jump(done);
+    b.bind(hidden);
+    add_change(b, change, ip(&Header::saddr), flow(&Flow::saddr));
+    copy_address(ip(&Header::saddr), flow(&Flow::saddr));
+    b.bind(done);
+    fold_sum(b, change);
+    if constexpr (F::header_sum)
+        apply_sum(b, ip(&Header::checksum), change);
+    else
+        sum += change.value();
+}
+
 } // namespace
 
 template <class F>
@@ -127,11 +174,14 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     make_quoted_key(frame.key, quote);
     b.note("the connection that the quoted packet is of");
     auto flow = b.lookup_brief(F::maps(maps).flows, frame.key, other);
-    b.jump_if(flow(&Flow::direction) != direction, other_direction);
+    const bool arrives = direction == Direction::forward; // or leaves, in the other program
+    if (arrives && maps.nat_sources)
+        b.jump_if(flow(&Flow::direction) == Direction::reply, other_direction);
+    else
+        b.jump_if(flow(&Flow::direction) != direction, other_direction);
 
     // Who is told of a packet is who has sent it.
-    const bool to_target = direction == Direction::forward;
-    if (to_target) jump_if_differs(b, ip(&Header::daddr), quote.ip(&Header::saddr), other);
+    if (arrives) jump_if_differs(b, ip(&Header::daddr), quote.ip(&Header::saddr), other);
     if (carrying) {
         const Label rewrite = b.label("translated");
         b.jump_if(flow(&Flow::carried) == u32{0}, rewrite);
@@ -164,18 +214,10 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     b.bind(summed);
 
     b.note("who the error is for or from, then the quoted tuple");
-    const Label router = b.label("from a router");
-    if (to_target) {
-        copy_address(ip(&Header::daddr), flow(&Flow::daddr));
-    } else {
-        jump_if_differs(b, ip(&Header::saddr), quote.ip(&Header::daddr), router);
-        copy_address(ip(&Header::saddr), flow(&Flow::saddr));
-    }
-    if constexpr (F::header_sum)
-        apply_delta(b, ip(&Header::checksum), flow(&Flow::address_delta), false);
+    if (arrives && maps.nat_sources)
+        readdress_both(b, frame, ip, flow, sum);
     else
-        sum += flow(&Flow::address_delta);
-    b.bind(router);
+        readdress_one(b, ip, quote, flow, sum, arrives);
     copy_address(quote.ip(&Header::saddr), flow(&Flow::daddr));
     copy_address(quote.ip(&Header::daddr), flow(&Flow::saddr));
     quote.l4(&QuotedL4::sport) = flow(&Flow::dport);

@@ -54,6 +54,22 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
     b.bind(fine);
 }
 
+// What the entry says, into the headers.
+template <class F, class L4>
+void write_headers(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+                   const View<typename F::Flow>& flow)
+{
+    Dsl& b = in.b;
+    if constexpr (F::header_sum)
+        apply_delta(b, headers.ip(&F::Header::checksum), flow(&F::Flow::address_delta), false);
+    apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
+    if (in.plan.has_full_nat(F::family)) copy_address(headers.ip(&F::Header::saddr), flow(&F::Flow::saddr));
+    copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
+    headers.l4(&L4::sport) = flow(&F::Flow::sport);
+    headers.l4(&L4::dport) = flow(&F::Flow::dport);
+    remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
+}
+
 template <class F, class L4>
 void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
              const View<typename F::Flow>& flow)
@@ -68,13 +84,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
         b.bind(translated);
     }
     b.note("rewrite the destination");
-    if constexpr (F::header_sum)
-        apply_delta(b, headers.ip(&F::Header::checksum), flow(&F::Flow::address_delta), false);
-    apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
-    copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
-    headers.l4(&L4::sport) = flow(&F::Flow::sport);
-    headers.l4(&L4::dport) = flow(&F::Flow::dport);
-    remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
+    write_headers(in, headers, frame, flow);
     if (in.plan.has_fast_nat()) {
         auto target = b.let<u32>("target", flow(&F::Flow::target));
         in.carrying->target() = target;
@@ -83,6 +93,21 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     }
     if (in.carrying) return b.jump(in.ways.to(Reason::forwarded)); // the target's row counts others as well
     in.ways.leave(Reason::forwarded);
+}
+
+// A reply of full NAT, which came to an address of lb's own.
+template <class F, class L4, class Bytes>
+void answer(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+            const View<typename F::Flow>& flow, const Bytes& bytes)
+{
+    Dsl& b = in.b;
+    touch_flow(b, flow, headers.l4, bytes);
+    count_end(b, in.maps, frame, flow, headers.l4, model::Direction::reply_here);
+    count_target(b, in.maps, frame, flow, &model::TargetCounters::reply_packets,
+                 &model::TargetCounters::reply_bytes, bytes);
+    b.note("rewrite source and destination");
+    write_headers(in, headers, frame, flow);
+    b.jump(in.ways.to(Reason::reply_translated));
 }
 
 // The first packet of a connection: listener, admission, route, pick, both entries. Where its target is full,
@@ -114,7 +139,7 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
         b.bind(translated);
         row = View<model::TargetRow>(b, r0, 0, b.take(r0, "target's row")); // where it was before the jump
     }
-    insert_flow(b, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
+    insert_flow(b, in.plan, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
@@ -136,6 +161,9 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
                 apply = b.label("apply"), opening = b.label("opening");
     auto bytes = [&] { return ip_length(b, headers.ip); };
     find_flow(b, in.maps, frame, flow, missing);
+    const Label back = b.label("full NAT's reply");
+    if (in.plan.has_full_nat(F::family))
+        b.jump_if(flow(&Flow::direction) == model::Direction::reply_here, back);
     b.if_(flow(&Flow::direction) == model::Direction::reply, [&] {
         // A reply goes where it says. Else this is the memory of an entry that another CPU has just taken
         // out, with another entry in it.
@@ -154,6 +182,10 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
                  &model::TargetCounters::forward_bytes, bytes);
     rewrite<F>(in, headers, frame, flow);
 
+    if (in.plan.has_full_nat(F::family)) {
+        b.bind(back);
+        answer(in, headers, frame, flow, bytes);
+    }
     b.bind(opening);
     if constexpr (std::is_same_v<L4, wire::Tcp>) {
         b.jump_if(headers.l4(&wire::Tcp::flags).has(wire::tcp_ack), known);

@@ -1,6 +1,7 @@
 #include "datapath/backlog.hpp"
 #include "datapath/checksum.hpp"
 #include "datapath/flow.hpp"
+#include "datapath/full_nat.hpp"
 #include "datapath/live.hpp"
 #include "datapath/parse.hpp"
 
@@ -15,8 +16,8 @@ namespace {
 
 // Both entries but for what depends on the source port, and the key by which replies come.
 template <class F, class L4>
-void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers,
-                  const View<TargetRow>& row)
+void fill_entries(Dsl& b, const model::Plan& plan, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
+                  const Headers<F, L4>& headers, const View<TargetRow>& row)
 {
     b.note("both entries of the new connection");
     const auto& key = frame.key;
@@ -41,7 +42,7 @@ void fill_entries(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, c
         (*entry)(&F::Flow::carried) = 0;
     }
     fresh.forward(&F::Flow::direction) = Direction::forward;
-    fresh.reply(&F::Flow::direction) = Direction::reply;
+    set_reply_direction(b, plan, fresh, row);
     fresh.reply(&F::Flow::packets) = 0;
     fresh.reply(&F::Flow::bytes) = 0;
     fresh.reply(&F::Flow::tcp_flags) = u8{0};
@@ -71,11 +72,14 @@ template <class F> void store_delta(const NewFlowFrame<F>& fresh, u16 F::Flow::*
     sum ^= 0xffff;
 }
 
-template <class F> void store_address_delta(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+template <class F>
+void store_address_delta(Dsl& b, const model::Plan& plan, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
     b.note("checksum differences of the addresses, computed once");
     auto sum = b.let<u64>("sum", 0);
     add_change(b, sum, frame.key(&F::Key::daddr), fresh.forward(&F::Flow::daddr));
+    if (plan.has_full_nat(F::family))
+        add_change(b, sum, frame.key(&F::Key::saddr), fresh.forward(&F::Flow::saddr));
     fold_sum(b, sum);
     store_delta(fresh, &F::Flow::address_delta, sum);
 }
@@ -98,7 +102,8 @@ template <class F> void store_port_delta(Dsl& b, const Frame<F>& frame, const Ne
 // Whether the reply entry that is there belongs to this very connection: its forward entry was lost or is
 // being made.
 template <class F>
-void compare_owner(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Label own, Label other)
+void compare_owner(Dsl& b, const model::Plan& plan, const Maps& maps, const NewFlowFrame<F>& fresh, Label own,
+                   Label other)
 {
     auto there = b.lookup_brief(F::maps(maps).flows, fresh.reply_key, other);
     jump_if_differs(b, there(&F::Flow::saddr), fresh.reply(&F::Flow::saddr), other);
@@ -106,25 +111,39 @@ void compare_owner(Dsl& b, const Maps& maps, const NewFlowFrame<F>& fresh, Label
     b.jump_if(fresh.reply(&F::Flow::sport) != port, other);
     port = there(&F::Flow::dport);
     b.jump_if(fresh.reply(&F::Flow::dport) != port, other);
+    port.release();
+    // The key has the client's address, but for full NAT.
+    if (plan.has_full_nat(F::family))
+        jump_if_differs(b, there(&F::Flow::daddr), fresh.reply(&F::Flow::daddr), other);
     b.jump(own);
 }
 
 // The next source port to try, 32768..65535 from the hash on, into reply_key.dport.
-template <class F> void next_source_port(Dsl& b, const NewFlowFrame<F>& fresh)
+template <class F> void next_source_port(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh)
 {
     b.note("looks like another connection to its target: try another source port");
+    const Label found = b.label("another source port"), own = b.label("not full NAT");
+    if (plan.has_full_nat(F::family)) {
+        skip_unless_full_nat(b, plan, fresh, own);
+        draw_port(b, plan, fresh);
+        if (!plan.has(model::ForwardingMode::nat)) return;
+        b.jump(found);
+        b.bind(own);
+    }
     auto hash = b.let<u64>("hash", fresh.hash());
     hash += 1;
     fresh.hash() = hash;
     hash |= 0x8000;
     auto port = b.to_network16(std::move(hash));
     fresh.reply_key(&F::Key::dport) = port;
+    port.release();
+    b.bind(found);
 }
 
 // Inserts the reply entry first: it is the one that can look like another connection's.
 template <class F>
-void insert_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways,
-                  Label inserted)
+void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                  const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
 {
     const Label own = b.label("own reply entry");
     b.repeat(source_port_tries + 1, [&] {
@@ -137,9 +156,9 @@ void insert_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlow
             b.jump_if(result == 0, inserted);
             b.jump_if(result != already_there, ways.to(Reason::table_full));
         }
-        compare_owner(b, maps, fresh, own, other);
+        compare_owner(b, plan, maps, fresh, own, other);
         b.bind(other);
-        next_source_port(b, fresh);
+        next_source_port(b, plan, fresh);
     });
     b.jump(ways.to(Reason::no_source_port));
     b.bind(own);
@@ -150,9 +169,11 @@ void insert_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlow
 // Goes to `other` unless the forward entry at `flow` translates as ours would: then replies find both by one
 // entry.
 template <class F>
-void compare_translation(Dsl& b, const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow,
-                         Label other)
+void compare_translation(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh,
+                         const View<typename F::Flow>& flow, Label other)
 {
+    if (plan.has_full_nat(F::family))
+        jump_if_differs(b, flow(&F::Flow::saddr), fresh.forward(&F::Flow::saddr), other);
     jump_if_differs(b, flow(&F::Flow::daddr), fresh.forward(&F::Flow::daddr), other);
     auto port = b.let<be16>("port", flow(&F::Flow::dport));
     b.jump_if(fresh.forward(&F::Flow::dport) != port, other);
@@ -240,18 +261,19 @@ template void tell_of_connection(Dsl&, const Maps&, const Frame<V4>&, const NewF
 template void tell_of_connection(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
 
 template <class F, class L4>
-void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
-                 const Headers<F, L4>& headers, View<TargetRow> row, const View<typename F::Flow>& flow,
-                 Ways& ways, Label raced)
+void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                 const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers, View<TargetRow> row,
+                 const View<typename F::Flow>& flow, Ways& ways, Label raced)
 {
-    fill_entries(b, frame, fresh, headers, row);
+    fill_entries(b, plan, frame, fresh, headers, row);
     row.release();
+    if (plan.has_full_nat(F::family)) take_source(b, plan, maps, frame, fresh, ways);
     evict_oldest(b, maps, frame);
     stamp_entries(b, fresh);
-    store_address_delta(b, frame, fresh);
+    store_address_delta(b, plan, frame, fresh);
     const Label replies = b.label("replies find it"), made = b.label("made"), undo = b.label("undo"),
                 full = b.label("full");
-    insert_reply(b, maps, frame, fresh, ways, replies);
+    insert_reply(b, plan, maps, frame, fresh, ways, replies);
 
     b.note("insert the forward entry");
     {
@@ -262,7 +284,7 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
     b.jump_if(fresh.result() != already_there, full);
     b.note("another CPU has made it meanwhile: its choice counts");
     b.lookup_to(flow, F::maps(maps).flows, frame.key, full);
-    compare_translation(b, fresh, flow, undo);
+    compare_translation(b, plan, fresh, flow, undo);
     b.jump(raced);
     b.bind(undo);
     remove_own_reply(b, maps, fresh);
@@ -276,17 +298,14 @@ void insert_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
     tell_of_connection(b, maps, frame, fresh);
     b.point(flow, fresh.forward);
 }
-template void insert_flow(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                          const Headers<V4, wire::Tcp>&, View<TargetRow>, const View<V4::Flow>&, Ways&,
-                          Label);
-template void insert_flow(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                          const Headers<V4, wire::Udp>&, View<TargetRow>, const View<V4::Flow>&, Ways&,
-                          Label);
-template void insert_flow(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                          const Headers<V6, wire::Tcp>&, View<TargetRow>, const View<V6::Flow>&, Ways&,
-                          Label);
-template void insert_flow(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                          const Headers<V6, wire::Udp>&, View<TargetRow>, const View<V6::Flow>&, Ways&,
-                          Label);
+#define LB_INSTANTIATE(F, L4)                                                                                \
+    template void insert_flow(Dsl&, const model::Plan&, const Maps&, const Frame<F>&,                        \
+                              const NewFlowFrame<F>&, const Headers<F, L4>&, View<TargetRow>,                \
+                              const View<F::Flow>&, Ways&, Label);
+LB_INSTANTIATE(V4, wire::Tcp)
+LB_INSTANTIATE(V4, wire::Udp)
+LB_INSTANTIATE(V6, wire::Tcp)
+LB_INSTANTIATE(V6, wire::Udp)
+#undef LB_INSTANTIATE
 
 } // namespace lb::datapath

@@ -104,11 +104,22 @@ void gate_port(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, W
 {
     b.note("does anybody listen to the port?");
     const Label listening = b.label("listening");
-    auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
+    const Label nobody = ways.to(model::Reason::no_listener);
     const auto ports = ports_of<F, L4>(plan);
-    if (ports.size() == 1) return b.jump_if(port != ports.front().raw, ways.to(model::Reason::no_listener));
-    choose_port(b, port, ports, [&](be16) { return listening; });
-    b.jump(ways.to(model::Reason::no_listener));
+    {
+        auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
+        if (ports.size() == 1 && !plan.has_full_nat(F::family))
+            return b.jump_if(port != ports.front().raw, nobody);
+        choose_port(b, port, ports, [&](be16) { return listening; });
+    }
+    if (plan.has_full_nat(F::family)) {
+        b.note("or does full NAT send from it?");
+        const model::FullNatConfig& pool = plan.settings.full_nat;
+        auto port = b.let_host_as<u64>("dport", headers.l4(&L4::dport));
+        port -= u64{pool.port_first};
+        b.jump_if(port <= u64{pool.port_last} - pool.port_first, listening);
+    }
+    b.jump(nobody);
     b.bind(listening);
 }
 template void gate_port(Dsl&, const model::Plan&, const Headers<V4, wire::Tcp>&, Ways&);
@@ -124,7 +135,7 @@ void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Hea
     const auto ports = ports_of<F, L4>(plan);
     std::vector<Label> leaves;
     for (const be16 port : ports) leaves.push_back(b.label("port " + std::to_string(port.host())));
-    if (ports.size() > 1) {
+    if (ports.size() > 1 || plan.has_full_nat(F::family)) {
         auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
         choose_port(b, port, ports, [&](be16 each) {
             return leaves[static_cast<std::size_t>(std::ranges::find(ports, each) - ports.begin())];

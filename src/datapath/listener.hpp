@@ -8,7 +8,8 @@
 
 namespace lb::datapath {
 
-/// Emits `goto no_listener` unless some listener has the packet's protocol and destination port.
+/// Emits `goto no_listener` unless some listener has the packet's protocol and destination port, or replies
+/// of full NAT may come to it.
 template <class F, class L4>
 void gate_port(bpf::Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, Ways& ways);
 

@@ -114,6 +114,10 @@ Maps::Maps(const model::Plan& plan)
         carriers.emplace("carriers", bpf::MapType::array, ids_end(plan.targets));
         devices.emplace("devices", bpf::MapType::devmap_hash, devices_max);
     }
+    if (plan.has_full_nat()) {
+        const auto pool = static_cast<u32>(plan.settings.full_nat.addresses.size());
+        nat_sources.emplace("nat_sources", bpf::MapType::array, pool != 0 ? pool : ids_end(plan.targets));
+    }
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -148,6 +152,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     if (live) maps.push_back(&*live);
     if (carriers) maps.push_back(&*carriers);
     if (devices) maps.push_back(&*devices);
+    if (nat_sources) maps.push_back(&*nat_sources);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

@@ -53,6 +53,8 @@ struct Maps {
     /// By target id, and the interfaces that XDP can send by; with direct server return.
     std::optional<bpf::Map<u32, model::CarrierRow>> carriers;
     std::optional<bpf::Map<u32, u32>> devices;
+    /// With full NAT: the pool, IPv4 first, or without one a source for each target, by its id.
+    std::optional<bpf::Map<u32, model::SourceRow>> nat_sources;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
     bpf::Map<u32, model::BacklogRow> backlog;      ///< by family: where its ring is at

@@ -53,7 +53,7 @@ bool picks_by_hash(Algorithm algorithm)
 
 bool within_one_family(ForwardingMode mode)
 {
-    return mode == ForwardingMode::nat || mode == ForwardingMode::dsr_l2;
+    return mode == ForwardingMode::nat || mode == ForwardingMode::full_nat || mode == ForwardingMode::dsr_l2;
 }
 
 std::vector<Family> listen_families(const ProxyConfig& proxy)

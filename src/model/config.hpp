@@ -100,8 +100,8 @@ struct TimeoutsConfig {
 
 struct FullNatConfig {
     std::vector<IpAddress> addresses = {}; ///< sources toward targets; empty: what the host uses toward each
-    u16 port_first = 32768;                ///< 1024..port_last
-    u16 port_last = 60999;
+    u16 port_first = 10000;                ///< 1024..port_last
+    u16 port_last = 29999;                 ///< below Linux' own range, 32768-60999
 };
 
 struct Settings {
@@ -145,7 +145,7 @@ std::string name_of(ForwardingMode mode);
 /// "IPv4", "IPv6".
 std::string name_of(Family family);
 
-/// Whether client and target must be of one family: nat and dsr-l2 leave the client's address as it is.
+/// Whether client and target must be of one family: all but tunnels.
 bool within_one_family(ForwardingMode mode);
 bool is_dsr(ForwardingMode mode);
 /// Whether the target follows from a hash over a Maglev table alone.

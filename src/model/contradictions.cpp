@@ -127,15 +127,6 @@ void Finder::look_at_full_nat()
                 "settings.full-nat.addresses has no " + name_of(family) +
                     " address, which is needed toward targets of that family");
     }
-    const ListenConfig& listen = proxy_.listen;
-    const bool shares_address =
-        listen.kind == AddressKind::any || pool.addresses.empty() ||
-        std::ranges::any_of(listen.addresses, [&](const IpAddress& ip) { return has(pool.addresses, ip); });
-    if (shares_address && listen.port >= pool.port_first && listen.port <= pool.port_last)
-        add({"listen", "port"}, std::to_string(listen.port),
-            "within settings.full-nat.ports, " + std::to_string(pool.port_first) + "-" +
-                std::to_string(pool.port_last) +
-                ", on an address that full-nat sends from: expected a port outside of them");
 }
 
 void Finder::look_at_route(std::size_t index)

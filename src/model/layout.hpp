@@ -28,7 +28,9 @@ using FlowKey4 = FlowKey<be32>;
 using FlowKey6 = FlowKey<Address6>;
 static_assert(sizeof(FlowKey4) == 16 && sizeof(FlowKey6) == 40);
 
-enum class Direction : u8 { forward = 0, reply = 1 };
+/// `reply`: translated where it leaves. `reply_here`: its packets come to an address of lb's own (full NAT)
+/// and are translated where they arrive.
+enum class Direction : u8 { forward = 0, reply = 1, reply_here = 2 };
 
 /// What to do with a packet of that tuple: a rewrite that is ready to be applied, and what was seen so far.
 /// A connection has two of these, one per direction; each is found by the tuple that its packets carry.
@@ -62,11 +64,20 @@ struct TargetRow {
     Address6 address6{};
     be32 address4{};
     be16 port{};
-    u16 zero16 = 0;
+    u16 full_nat = 0; ///< 1: it sees an address of lb's as the source; 0: the client's
     u32 proxy = 0;
     u32 carried = 0; ///< as in Flow
 };
 static_assert(sizeof(TargetRow) == 32);
+
+/// An address that full NAT sends from, of one family; the other is 0. By number in the pool, or where there
+/// is no pool by target id: what this host calls itself on the way there.
+struct SourceRow {
+    Address6 address6{};
+    be32 address4{};
+    u32 known = 0; ///< 0: this host has no address toward the target now
+};
+static_assert(sizeof(SourceRow) == 24);
 
 /// How packets get to a target of direct server return. By target id; there only where some proxy has such a
 /// mode.
@@ -200,7 +211,7 @@ template <class A> struct FragmentKey {
     u32 id = 0;         ///< the header's identification, as loaded
     u8 protocol = 0;    ///< IPv6: 0, it is not part of what tells datagrams apart
     Direction direction =
-        Direction::forward; ///< a reply comes in before it goes out: it is changed there only
+        Direction::forward; ///< where it is changed: `reply` where it leaves, else where it arrives
     u16 zero16 = 0;
 };
 static_assert(sizeof(FragmentKey<be32>) == 16 && sizeof(FragmentKey<Address6>) == 40);

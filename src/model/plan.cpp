@@ -13,22 +13,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct NotYet {
-    std::string_view what;
-    bool (*asked)(const PlanProxy& proxy);
-};
-
-template <auto member, auto value> bool is(const PlanProxy& proxy) { return proxy.*member == value; }
-
-// What the file can ask for and the datapath doesn't have.
-constexpr NotYet not_yet[] = {
-    {"forwarding mode full-nat", is<&PlanProxy::mode, ForwardingMode::full_nat>},
-};
-
 // By the kernel's stack, unless the file says otherwise.
 bool is_fast_nat(ForwardingMode mode, ForwardingPath path)
 {
-    return mode == ForwardingMode::nat && path == ForwardingPath::fast;
+    return !is_dsr(mode) && path == ForwardingPath::fast;
 }
 
 // Ids by name. A known name keeps its id, a new one gets the lowest that is free.
@@ -119,7 +107,8 @@ u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32
                                  .proxy = proxy,
                                  .endpoint = endpoint,
                                  .carried = is_dsr(config.forwarding.mode),
-                                 .fast_nat = is_fast_nat(config.forwarding.mode, config.forwarding.path)});
+                                 .fast_nat = is_fast_nat(config.forwarding.mode, config.forwarding.path),
+                                 .full_nat = config.forwarding.mode == ForwardingMode::full_nat});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
     return id;
@@ -224,12 +213,22 @@ void Planner::sort_listeners()
 TargetRow target_row(const PlanTarget& target)
 {
     const IpAddress& ip = target.endpoint.ip;
-    TargetRow row{.port = be16(target.endpoint.port), .proxy = target.proxy, .carried = target.carried};
+    TargetRow row{.port = be16(target.endpoint.port),
+                  .full_nat = target.full_nat,
+                  .proxy = target.proxy,
+                  .carried = target.carried};
     if (ip.is_v6())
         row.address6 = ip.address6();
     else
         row.address4 = ip.v4();
     return row;
+}
+
+SourceRow source_row(const std::optional<IpAddress>& source)
+{
+    if (!source) return {};
+    if (source->is_v6()) return {.address6 = source->address6(), .known = 1};
+    return {.address4 = source->v4(), .known = 1};
 }
 
 ProxyRow proxy_row(const PlanProxy& proxy)
@@ -260,6 +259,13 @@ CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
     return row;
 }
 
+std::vector<IpAddress> Plan::full_nat_pool(Family family) const
+{
+    std::vector<IpAddress> pool = settings.full_nat.addresses;
+    std::erase_if(pool, [&](const IpAddress& each) { return family_of(each) != family; });
+    return pool;
+}
+
 bool Plan::has(Family family) const
 {
     return std::ranges::find(listeners, family, &PlanListener::family) != listeners.end();
@@ -284,11 +290,23 @@ bool Plan::has(ForwardingMode mode) const
     return std::ranges::find(proxies, mode, &PlanProxy::mode) != proxies.end();
 }
 
+bool Plan::has_full_nat() const { return has(ForwardingMode::full_nat); }
+
+bool Plan::has_full_nat(Family family) const
+{
+    return std::ranges::any_of(listeners, [&](const PlanListener& each) {
+        const auto proxy = std::ranges::find(proxies, each.proxy, &PlanProxy::id);
+        return each.family == family && proxy->mode == ForwardingMode::full_nat;
+    });
+}
+
 bool Plan::has_fast_nat() const
 {
     return std::ranges::any_of(proxies,
                                [](const PlanProxy& proxy) { return is_fast_nat(proxy.mode, proxy.path); });
 }
+
+bool Plan::translates_replies_early() const { return has_full_nat(); }
 
 bool Plan::lb_sends() const { return has_dsr() || has_fast_nat(); }
 
@@ -310,18 +328,6 @@ bool Plan::has_features() const
     });
 }
 
-Result<Plan> resolve(const Config& config, const Ids& previous) { return Planner(config, previous).make(); }
-
-Result<Plan> make_plan(const Config& config, const Ids& previous)
-{
-    auto plan = resolve(config, previous);
-    if (!plan) return plan;
-    for (const auto& proxy : plan->proxies)
-        for (const NotYet& feature : not_yet)
-            if (feature.asked(proxy))
-                return fail(ErrorKind::config, "proxy " + proxy.name + ": " + std::string(feature.what) +
-                                                   " is not available in this version");
-    return plan;
-}
+Result<Plan> make_plan(const Config& config, const Ids& previous) { return Planner(config, previous).make(); }
 
 } // namespace lb::model

@@ -87,10 +87,13 @@ struct PlanTarget {
     Endpoint endpoint = {};
     bool carried = false;  ///< its proxy's mode is one of direct server return
     bool fast_nat = false; ///< its proxy translates, and lb sends
+    bool full_nat = false; ///< it sees an address of lb's as the source
 };
 
 /// The target as the programs read it.
 TargetRow target_row(const PlanTarget& target);
+/// An address for full NAT; empty: none is known.
+SourceRow source_row(const std::optional<IpAddress>& source);
 ProxyRow proxy_row(const PlanProxy& proxy);
 /// How packets get to it, where its proxy's mode is one of direct server return. `source`: this host's own
 /// address toward the target; empty: it has none now, and nothing goes. `sends`: what XDP may do here; the
@@ -136,6 +139,8 @@ struct Plan {
     bool loopback_interface = false; ///< `lo` is among the interfaces
     Settings settings = {};
 
+    /// The pool of full NAT, of one family. Without a pool each target has a source of its own.
+    std::vector<IpAddress> full_nat_pool(Family family) const;
     bool has(Family family) const;             ///< some listener is of it
     bool has(Algorithm algorithm) const;       ///< some proxy picks by it
     std::vector<Algorithm> algorithms() const; ///< those, each once
@@ -144,11 +149,14 @@ struct Plan {
     bool has(Limit limit, Family family, Protocol protocol) const;
     /// The same of allow or deny lists.
     bool has_lists(Family family, Protocol protocol) const;
-    bool has_dsr() const;         ///< some proxy's targets answer by themselves
-    bool has_fast_nat() const;    ///< some proxy translates, and lb sends what it has translated
-    bool lb_sends() const;        ///< either: packets leave otherwise than by the kernel's stack
-    bool has_persistence() const; ///< some proxy keeps a client's address with its target
-    bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
+    bool has_dsr() const;                   ///< some proxy's targets answer by themselves
+    bool has_full_nat() const;              ///< some proxy writes an address of lb's own as the source
+    bool has_full_nat(Family family) const; ///< the same of one that listens with it
+    bool has_fast_nat() const;              ///< some proxy translates, and lb sends what it has translated
+    bool translates_replies_early() const;  ///< some replies are translated where they arrive
+    bool lb_sends() const;                  ///< either: packets leave otherwise than by the kernel's stack
+    bool has_persistence() const;           ///< some proxy keeps a client's address with its target
+    bool has_features() const;              ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together
@@ -156,9 +164,6 @@ inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together
 /// Resolves a configuration. Ids known from `previous` are kept; new names get the lowest free ids. An error
 /// of ErrorKind::config where a proxy contradicts itself (a Config may be made by hand), or the groups'
 /// tables would be larger than plan_slots_max.
-Result<Plan> resolve(const Config& config, const Ids& previous = {});
-
-/// The same, and an error where a proxy asks for what the datapath of this version doesn't have.
 Result<Plan> make_plan(const Config& config, const Ids& previous = {});
 
 } // namespace lb::model

@@ -45,7 +45,8 @@ constexpr std::string_view name_of(Outcome outcome)
     X(no_target, ingress, drop, "no target of the group takes new connections")                              \
     X(table_full, ingress, drop, "the connection table is full (max-connections)")                           \
     X(no_source_port, ingress, drop,                                                                         \
-      "no free source port for a connection that looks like another to its target")                          \
+      "no free source port for a connection that looks like another to its target; in full-nat: give "       \
+      "settings.full-nat more addresses or ports")                                                           \
     X(internal, ingress, drop, "a map row is missing: a defect of lb")                                       \
     X(denied, ingress, drop, "a client that the proxy's allow and deny lists keep out")                      \
     X(source_connection_rate, ingress, drop, "more new connections than its source prefix may make")         \
@@ -68,6 +69,8 @@ constexpr std::string_view name_of(Outcome outcome)
     X(dsr_no_neighbour, ingress, drop, "dsr-l2 to a target whose Ethernet address is not known, yet")        \
     X(dsr_no_device, ingress, drop, "dsr-l2 by an interface that XDP cannot send by")                        \
     X(dsr_failed, ingress, drop, "to be carried to a target, and the kernel made no room for a header")      \
+    X(no_source_address, ingress, drop, "full-nat to a target that this host has no address toward")         \
+    X(reply_translated, ingress, pass, "a reply of full-nat, translated back toward the client")             \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
     X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \
     X(egress_no_family, egress, pass, "of an IP version that no listener has")                               \

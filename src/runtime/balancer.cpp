@@ -89,13 +89,14 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
     const auto needed = needed_settings(plan_, *own);
-    if (auto set = apply_settings(instance_, needed, Outdated::keep); !set) return set;
+    if (!needed) return std::unexpected(needed.error());
+    if (auto set = apply_settings(instance_, *needed, Outdated::keep); !set) return set;
     if (auto done = load_and_attach(
             maps, *features, {.ingress = *ingress, .egress = *egress, .xdp_mode = plan_.settings.xdp_mode});
         !done)
         return done;
     // Only now: until here an earlier run's programs were at work, and needed what they needed.
-    return apply_settings(instance_, needed, Outdated::give_up);
+    return apply_settings(instance_, *needed, Outdated::give_up);
 }
 
 Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
@@ -183,7 +184,8 @@ Result<Totals> Balancer::totals() const
     for (const auto& [id, each] : totals.targets) {
         if (!plan_.lb_sends())
             totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
-        totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
+        if (!plan_.translates_replies_early())
+            totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
     }
     return totals;
 }

@@ -17,23 +17,37 @@ namespace {
 constexpr u32 one_buffer_mtu = 3498;
 
 // A row is not written at once, so one that is right already is left alone.
-Result<void> write_row(const kernel::Map& carriers, u32 target, const model::CarrierRow& row)
+template <class Row> Result<void> write_row(const kernel::Map& map, u32 target, const Row& row)
 {
-    const auto before = carriers.lookup<u32, model::CarrierRow>(target);
+    const auto before = map.lookup<u32, Row>(target);
     if (!before) return std::unexpected(before.error());
     if (*before && std::memcmp(&**before, &row, sizeof row) == 0) return {};
-    return carriers.update(target, row);
+    return map.update(target, row);
 }
 
-Result<void> follow_target(const kernel::Map& carriers, const model::PlanTarget& target,
-                           const model::PlanProxy& proxy, u8 sends)
+// Whether full NAT sends to it from what the host calls itself on the way.
+bool needs_source(const model::Plan& plan, const model::PlanTarget& target)
+{
+    return target.full_nat && plan.settings.full_nat.addresses.empty();
+}
+
+bool needs_carrier(const model::PlanTarget& target) { return target.carried || target.fast_nat; }
+
+Result<void> follow_target(const model::Plan& plan, const Tables& tables, const model::PlanTarget& target,
+                           u8 sends)
 {
     const IpAddress& ip = target.endpoint.ip;
     const auto route = kernel::route_to(ip);
     if (!route) return std::unexpected(route.error());
     const auto source = *route ? (*route)->source : std::nullopt;
     if (!source) spdlog::warn("target {}: this host has no route to it", target.endpoint.text());
-    if (auto done = write_row(carriers, target.id, carrier_row(target, proxy, source, sends)); !done)
+    if (needs_source(plan, target))
+        if (auto done = write_row(tables["nat_sources"], target.id, model::source_row(source)); !done)
+            return done;
+    if (!needs_carrier(target)) return {};
+    const auto proxy = std::ranges::find(plan.proxies, target.proxy, &model::PlanProxy::id);
+    if (auto done = write_row(tables["carriers"], target.id, carrier_row(target, *proxy, source, sends));
+        !done)
         return done;
     if (!source || (*route)->local) return {};
     // XDP takes neighbours as it finds them: it neither asks for one nor notes that one was used.
@@ -85,7 +99,7 @@ Result<void> follow_devices(const std::vector<kernel::Interface>& interfaces, bo
 
 Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
 {
-    if (!plan.lb_sends()) return {};
+    if (!plan.lb_sends() && !plan.has_full_nat()) return {};
     const auto interfaces = kernel::list_interfaces();
     if (!interfaces) return std::unexpected(interfaces.error());
     const auto ingress = ingress_of(plan, *interfaces);
@@ -93,11 +107,10 @@ Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
     const bool tx =
         all_generic || std::ranges::find(ingress, "veth", &kernel::Interface::kind) == ingress.end();
     const u8 sends = tx ? model::sends_redirect | model::sends_tx : model::sends_redirect;
-    for (const auto& target : plan.targets) {
-        if (!target.carried && !target.fast_nat) continue;
-        const auto proxy = std::ranges::find(plan.proxies, target.proxy, &model::PlanProxy::id);
-        if (auto done = follow_target(tables["carriers"], target, *proxy, sends); !done) return done;
-    }
+    for (const auto& target : plan.targets)
+        if (needs_carrier(target) || needs_source(plan, target))
+            if (auto done = follow_target(plan, tables, target, sends); !done) return done;
+    if (!plan.lb_sends()) return {};
     return follow_devices(*interfaces, all_generic, tables["devices"]);
 }
 

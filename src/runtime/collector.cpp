@@ -125,7 +125,7 @@ template <class A> Result<void> Pass<A>::look_at(const Key& key, const Entry& en
         if (live_) live_->see(entry);
     }
     if (!idle_for(entry.last_seen, shortest_)) return {};
-    if (entry.direction == Direction::reply) {
+    if (entry.direction != Direction::forward) {
         // Its forward entry speaks for both; without one, this is left over.
         const auto forward_key = model::forward_key(key, entry);
         const auto forward = flows_.template lookup<Key, Entry>(forward_key);

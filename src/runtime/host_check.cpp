@@ -120,7 +120,12 @@ Result<void> HostCheck::check_settings()
 {
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
-    for (const auto& [name, value] : needed_settings(plan_, *own)) {
+    const auto needed = needed_settings(plan_, *own);
+    if (!needed) {
+        error(needed.error().message);
+        return {};
+    }
+    for (const auto& [name, value] : *needed) {
         const auto now = kernel::read_sysctl(name);
         if (!now)
             error(name + ": " + now.error().message);

@@ -10,6 +10,7 @@
 #include "kernel/lock.hpp"
 #include "kernel/sysctl.hpp"
 #include "runtime/record_file.hpp"
+#include "runtime/reserved_ports.hpp"
 
 namespace lb::runtime {
 namespace {
@@ -113,10 +114,12 @@ Result<void> set_one(const std::string& instance, Record& record, const std::str
         known->second.users.insert(instance);
         return save(path, record);
     }
-    // A record that says otherwise is out of date: somebody has changed it since.
+    // A record that says otherwise is out of date: somebody has changed it since. Where it is right, this
+    // instance adds to what another one has set.
+    const bool added = known != record.end() && *now == known->second.after;
     auto users = known == record.end() ? std::set<std::string>{} : known->second.users;
     users.insert(instance);
-    record[name] = {.before = *now, .after = value, .users = std::move(users)};
+    record[name] = {.before = added ? known->second.before : *now, .after = value, .users = std::move(users)};
     if (auto saved = save(path, record); !saved) return saved;
     if (auto set = kernel::set_sysctl(name, value); !set)
         return context(set.error(), "a host setting that the targets need");
@@ -131,10 +134,10 @@ namespace {
 constexpr const char* forwarding4 = "net/ipv4/ip_forward";
 constexpr const char* forwarding6 = "net/ipv6/conf/all/forwarding";
 
-// What lb makes itself comes to the kernel as if it had arrived.
+// What has lb's own address as its source comes to the kernel as if it had arrived.
 void need_own_packets(const model::Plan& plan, std::map<std::string, std::string>& needed)
 {
-    if (!plan.has_dsr()) return;
+    if (!plan.has_dsr() && !plan.has_full_nat()) return;
     if (plan.has(model::Family::ipv4)) needed[forwarding4] = "1";
     if (plan.has(model::Family::ipv6)) needed[forwarding6] = "1";
     for (const auto& name : plan.interfaces) {
@@ -158,8 +161,8 @@ bool needs_loose_reverse_path(const std::string& interface)
     return all && own && *all != "2" && (*all != "0" || *own != "0");
 }
 
-std::map<std::string, std::string> needed_settings(const model::Plan& plan,
-                                                   std::span<const kernel::HostAddress> own)
+Result<std::map<std::string, std::string>> needed_settings(const model::Plan& plan,
+                                                           std::span<const kernel::HostAddress> own)
 {
     std::map<std::string, std::string> needed;
     if (plan.loopback_targets)
@@ -173,6 +176,9 @@ std::map<std::string, std::string> needed_settings(const model::Plan& plan,
     for (const auto& target : plan.targets)
         if (elsewhere(target)) needed[target.endpoint.ip.is_v6() ? forwarding6 : forwarding4] = "1";
     need_own_packets(plan, needed);
+    const auto reserved = needed_reserved_ports(plan, own);
+    if (!reserved) return std::unexpected(reserved.error());
+    if (*reserved) needed[reserved_ports_setting] = **reserved;
     return needed;
 }
 

@@ -14,11 +14,11 @@
 namespace lb::runtime {
 
 /// Settings under /proc/sys by name, with the value needed: ip_forward or its IPv6 counterpart for targets
-/// elsewhere, route_localnet on the interfaces for targets in 127/8. With direct server return, what lets a
-/// tunnel's packet through that the kernel routes although its source is this host: accept_local, and no
-/// strict rp_filter.
-std::map<std::string, std::string> needed_settings(const model::Plan& plan,
-                                                   std::span<const kernel::HostAddress> own);
+/// elsewhere, route_localnet on the interfaces for targets in 127/8. With direct server return
+/// and full NAT, what lets packets through that the kernel routes although their source is this host:
+/// accept_local, and no strict rp_filter. With full NAT, the ports that the host's sockets are not to get.
+Result<std::map<std::string, std::string>> needed_settings(const model::Plan& plan,
+                                                           std::span<const kernel::HostAddress> own);
 
 /// Whether the interface drops packets whose source is reached by another one (RFC 3704, strict), or has been
 /// told not to by lb. The larger of `all` and its own value counts.

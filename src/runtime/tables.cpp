@@ -104,11 +104,24 @@ Result<void> Tables::fill(const model::Plan& plan) const
     if (has("limits"))
         for (const auto& proxy : plan.proxies)
             if (auto done = maps_.at("limits").update(proxy.id, limits_row(proxy)); !done) return done;
+    if (has("nat_sources"))
+        if (auto done = fill_pool(plan); !done) return done;
     for (const auto& route : plan.routes)
         if (auto done = put_by_source("routes", route.proxy, route.source, route.group); !done) return done;
     for (const auto& each : plan.prefixes)
         if (auto done = put_by_source("prefixes", each.proxy, each.source, each.allow); !done) return done;
     return fill_groups(plan);
+}
+
+// Sources without a pool follow the host's routes: see carriers.hpp.
+Result<void> Tables::fill_pool(const model::Plan& plan) const
+{
+    u32 index = 0;
+    for (const auto family : {model::Family::ipv4, model::Family::ipv6})
+        for (const auto& source : plan.full_nat_pool(family))
+            if (auto done = maps_.at("nat_sources").update(index++, model::source_row(source)); !done)
+                return done;
+    return {};
 }
 
 // Into the map of the prefix's family.

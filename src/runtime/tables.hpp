@@ -31,6 +31,7 @@ public:
 
 private:
     Result<void> fill(const model::Plan& plan) const;
+    Result<void> fill_pool(const model::Plan& plan) const;
     Result<void> put_by_source(const std::string& map, u32 proxy, const Prefix& source, u32 value) const;
     Result<void> fill_groups(const model::Plan& plan) const;
     Result<void> fill_members(const model::PlanGroup& group) const;

@@ -1,0 +1,106 @@
+#include "datapath/full_nat.hpp"
+
+namespace lb::datapath {
+
+using namespace bpf;
+using model::Direction;
+using model::Reason;
+using model::SourceRow;
+using model::TargetRow;
+
+namespace {
+
+// What makes a port of the hash and steps on from it (Knuth's MMIX generator). Ports that are tried one after
+// the other have nothing to do with each other: of a range that is nearly used up, neighbours would all be
+// taken.
+constexpr u64 step_multiplier = 6364136223846793005, step_increment = 1442695040888963407;
+
+// Which of the pool, by bits of the hash; without a pool, the target's own.
+template <class F>
+StackVar<u32> source_index(Dsl& b, const model::Plan& plan, const Frame<F>& frame,
+                           const NewFlowFrame<F>& fresh)
+{
+    if (plan.settings.full_nat.addresses.empty()) return frame.index;
+    const auto index = b.local<u32>("source");
+    auto at = b.let<u64>("source", fresh.hash());
+    at &= 0xffff;
+    at *= u64{plan.full_nat_pool(F::family).size()};
+    at >>= 16;
+    if constexpr (F::family == model::Family::ipv6) at += u64{plan.full_nat_pool(model::Family::ipv4).size()};
+    index().store(at.reg());
+    return index;
+}
+
+} // namespace
+
+template <class F>
+void set_reply_direction(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh,
+                         const View<TargetRow>& row)
+{
+    const auto direction = fresh.reply(&F::Flow::direction);
+    if (!plan.has_full_nat(F::family)) {
+        direction = Direction::reply;
+        return;
+    }
+    static_assert(static_cast<u8>(Direction::reply) + 1 == static_cast<u8>(Direction::reply_here));
+    auto number = b.let<u64>("direction", row(&TargetRow::full_nat));
+    number += u64{static_cast<u8>(Direction::reply)};
+    direction.store(number.reg());
+}
+
+template <class F>
+void take_source(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                 const NewFlowFrame<F>& fresh, Ways& ways)
+{
+    const Builder::StackScope scope(b);
+    const Label taken = b.label("source taken");
+    b.note("full NAT: the source is one of lb's own addresses");
+    skip_unless_full_nat(b, plan, fresh, taken);
+    const auto index = source_index(b, plan, frame, fresh);
+    {
+        auto row = b.lookup_brief(*maps.nat_sources, index, ways.to(Reason::internal));
+        b.jump_if(row(&SourceRow::known) == u32{0}, ways.to(Reason::no_source_address));
+        copy_address(fresh.forward(&F::Flow::saddr), row(F::nat_source));
+        copy_address(fresh.reply_key(&F::Key::daddr), row(F::nat_source));
+    }
+    draw_port(b, plan, fresh);
+    b.bind(taken);
+}
+
+template <class F> void draw_port(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh)
+{
+    const model::FullNatConfig& pool = plan.settings.full_nat;
+    auto state = b.let<u64>("state", fresh.hash());
+    {
+        auto part = b.let<u64>("part", step_multiplier);
+        state *= part.value();
+        part = step_increment;
+        state += part.value();
+    }
+    fresh.hash() = state;
+    state >>= 32;
+    state *= u64{pool.port_last} - pool.port_first + 1;
+    state >>= 32;
+    state += u64{pool.port_first};
+    fresh.reply_key(&F::Key::dport) = b.to_network16(std::move(state));
+}
+
+template <class F>
+void skip_unless_full_nat(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh, Label otherwise)
+{
+    if (plan.has(model::ForwardingMode::nat))
+        b.jump_if(fresh.reply(&F::Flow::direction) != Direction::reply_here, otherwise);
+}
+
+#define LB_INSTANTIATE(F)                                                                                    \
+    template void set_reply_direction(Dsl&, const model::Plan&, const NewFlowFrame<F>&,                      \
+                                      const View<TargetRow>&);                                               \
+    template void take_source(Dsl&, const model::Plan&, const Maps&, const Frame<F>&,                        \
+                              const NewFlowFrame<F>&, Ways&);                                                \
+    template void draw_port(Dsl&, const model::Plan&, const NewFlowFrame<F>&);                               \
+    template void skip_unless_full_nat(Dsl&, const model::Plan&, const NewFlowFrame<F>&, Label);
+LB_INSTANTIATE(V4)
+LB_INSTANTIATE(V6)
+#undef LB_INSTANTIATE
+
+} // namespace lb::datapath
