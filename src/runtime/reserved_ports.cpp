@@ -1,31 +1,26 @@
 #include "runtime/reserved_ports.hpp"
 
 #include <algorithm>
-#include <charconv>
+#include <sstream>
 
 #include "kernel/sysctl.hpp"
+#include "model/port_set.hpp"
 
 namespace lb::runtime {
+
+using model::PortSet;
+
 namespace {
 
 constexpr const char* local_ports_setting = "net/ipv4/ip_local_port_range";
 
-std::optional<u16> parse_port(std::string_view text)
-{
-    u16 port = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-    return error == std::errc{} && end == text.data() + text.size() ? std::optional(port) : std::nullopt;
-}
-
 // "32768\t60999"
 std::optional<PortSet> parse_local(const std::string& text)
 {
-    const auto gap = text.find_first_of(" \t");
-    if (gap == std::string::npos) return std::nullopt;
-    const auto first = parse_port(std::string_view(text).substr(0, gap)),
-               last = parse_port(std::string_view(text).substr(gap + 1));
-    if (!first || !last) return std::nullopt;
-    return PortSet::range(*first, *last);
+    u32 first = 0, last = 0;
+    std::istringstream words(text);
+    if (!(words >> first >> last) || first > last || last > 65535) return std::nullopt;
+    return PortSet::range(static_cast<u16>(first), static_cast<u16>(last));
 }
 
 Result<PortSet> read_ports(const char* setting, std::optional<PortSet> (*parse)(const std::string&))
@@ -49,58 +44,6 @@ bool uses_own_address(const model::Plan& plan, std::span<const kernel::HostAddre
 
 } // namespace
 
-std::optional<PortSet> PortSet::parse(std::string_view text)
-{
-    PortSet set;
-    while (!text.empty()) {
-        const auto comma = std::min(text.find(','), text.size());
-        const std::string_view part = text.substr(0, comma);
-        const auto dash = std::min(part.find('-'), part.size());
-        const auto first = parse_port(part.substr(0, dash));
-        const auto last = dash == part.size() ? first : parse_port(part.substr(dash + 1));
-        if (!first || !last || *first > *last) return std::nullopt;
-        set = set | range(*first, *last);
-        text.remove_prefix(std::min(comma + 1, text.size()));
-    }
-    return set;
-}
-
-PortSet PortSet::range(u16 first, u16 last)
-{
-    PortSet set;
-    for (u32 port = first; port <= last; ++port) set.ports_.set(port);
-    return set;
-}
-
-std::string PortSet::text() const
-{
-    std::string out;
-    for (std::size_t first = 0; first < ports_.size(); ++first) {
-        if (!ports_[first]) continue;
-        std::size_t last = first;
-        while (last + 1 < ports_.size() && ports_[last + 1]) ++last;
-        out += (out.empty() ? "" : ",") + std::to_string(first);
-        if (last > first) out += "-" + std::to_string(last);
-        first = last;
-    }
-    return out;
-}
-
-Result<std::optional<std::string>> needed_reserved_ports(const PortSet& local, const PortSet& reserved,
-                                                         const PortSet& full_nat)
-{
-    const PortSet taken = local & full_nat & ~reserved;
-    if (taken.count() == 0) return std::optional<std::string>{};
-    const std::size_t left = (local & ~reserved & ~full_nat).count();
-    if (left < local_ports_min)
-        return fail(ErrorKind::host_not_ready,
-                    "settings.full-nat.ports, " + full_nat.text() + ", leave the host's own sockets " +
-                        std::to_string(left) + " of their ports, " + local.text() +
-                        " (net.ipv4.ip_local_port_range): expected ports outside of these, or " +
-                        std::to_string(local_ports_min) + " left");
-    return std::optional((reserved | full_nat).text());
-}
-
 Result<std::optional<std::string>> needed_reserved_ports(const model::Plan& plan,
                                                          std::span<const kernel::HostAddress> own)
 {
@@ -111,7 +54,7 @@ Result<std::optional<std::string>> needed_reserved_ports(const model::Plan& plan
         read_ports(reserved_ports_setting, [](const std::string& text) { return PortSet::parse(text); });
     if (!reserved) return std::unexpected(reserved.error());
     const model::FullNatConfig& pool = plan.settings.full_nat;
-    return needed_reserved_ports(*local, *reserved, PortSet::range(pool.port_first, pool.port_last));
+    return model::needed_reserved_ports(*local, *reserved, PortSet::range(pool.port_first, pool.port_last));
 }
 
 } // namespace lb::runtime

@@ -77,10 +77,12 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
 // As the daemon does by the host's routes.
 void Bench::fill_carriers(const BenchOptions& options) const
 {
+    const bool pool = !plan_.settings.full_nat.addresses.empty();
     for (const auto& target : plan_.targets) {
-        if (!target.carried && !target.fast_nat) continue;
         const auto proxy = std::ranges::find(plan_.proxies, target.proxy, &model::PlanProxy::id);
         const auto source = IpAddress::parse(target.endpoint.ip.is_v6() ? options.source6 : options.source4);
+        if (target.full_nat && !pool) must(map("nat_sources").update(target.id, model::source_row(source)));
+        if (!target.carried && !target.fast_nat) continue;
         must(map("carriers").update(target.id, carrier_row(target, *proxy, *source, options.sends)));
     }
 }

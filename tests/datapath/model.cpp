@@ -142,8 +142,12 @@ Judgement Model::translated(const Bytes& frame, const Parsed& parsed, Entry& ent
         if (parsed.fragmented) datagrams_[parsed.fragment] = {.carried = parsed.tuple};
         return carried(frame, parsed, entry, out);
     }
-    if (parsed.fragmented) datagrams_[parsed.fragment] = {entry.to.saddr, entry.to.daddr, entry.reply};
-    return {entry.reply ? Reason::reply_forwarded : Reason::forwarded, rewritten(frame, parsed, entry.to)};
+    if (parsed.fragmented)
+        datagrams_[parsed.fragment] = {entry.to.saddr, entry.to.daddr, entry.reply && !entry.here};
+    return {!entry.reply ? Reason::forwarded
+            : entry.here ? Reason::reply_translated
+                         : Reason::reply_forwarded,
+            rewritten(frame, parsed, entry.to)};
 }
 
 // A client that has had a connection gets the same target again, where its group has that.
@@ -157,13 +161,58 @@ std::string Model::check_session(std::size_t proxy, const Address& client, const
     return "the client had another target: " + lab::endpoint_text(had.ip, had.port);
 }
 
+std::string Model::check_full_nat(const ModelTuple& to) const
+{
+    if (!facts_.full_nat_sources.contains(to.saddr)) return "the source is none of lb's";
+    if (to.sport < facts_.full_nat_first || to.sport > facts_.full_nat_last)
+        return "the port is out of range";
+    return table_.contains(to.reversed()) ? "the source is taken" : "";
+}
+
+// The client's own port wherever that is possible.
+std::string Model::check_nat(const ModelTuple& from, const ModelTuple& to) const
+{
+    ModelTuple own = to;
+    own.sport = from.sport;
+    if (to.saddr != from.saddr) return "the source is not the client";
+    if (!table_.contains(own.reversed())) return to.sport == from.sport ? "" : "the source port has changed";
+    const bool taken = to.sport < 32768 || table_.contains(to.reversed());
+    return taken ? "a look-alike got a source port that is taken" : "";
+}
+
+// Some proxy of this IP version sends from an address of lb's own.
+bool Model::full_nat(u8 version) const
+{
+    return std::ranges::any_of(facts_.listeners, [&](const ModelListener& each) {
+        return family_of(each) == version && facts_.proxies[each.proxy].full_nat;
+    });
+}
+
+// To a listener's port, or to one that full NAT sends from.
+bool Model::may_be_ours(const Parsed& parsed) const
+{
+    const u16 port = parsed.tuple.dport;
+    if (full_nat(parsed.version) && port >= facts_.full_nat_first && port <= facts_.full_nat_last)
+        return true;
+    return std::ranges::any_of(facts_.listeners, [&](const auto& each) {
+        return family_of(each) == parsed.version && each.protocol == parsed.tuple.protocol &&
+               each.port == port;
+    });
+}
+
 Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::string& interface,
                       const Bytes& out)
 {
     const ModelTuple& from = parsed.tuple;
     if (from.protocol == tcp && (parsed.flags & rst) != 0) return {Reason::stray_reset, frame};
     const ModelListener* listener = listener_of(from, interface);
-    if (listener == nullptr) return {Reason::other_address, frame};
+    if (listener == nullptr) {
+        const bool port = std::ranges::any_of(facts_.listeners, [&](const auto& each) {
+            return family_of(each) == parsed.version && each.protocol == from.protocol &&
+                   each.port == from.dport;
+        });
+        return {port ? Reason::other_address : Reason::no_listener, frame};
+    }
     if (!lets_in(facts_.proxies[listener->proxy], from.saddr)) return {Reason::denied, frame};
     const ModelGroup& group = group_of(facts_.proxies[listener->proxy], from.saddr);
     if (group.empty()) return {Reason::no_target, frame};
@@ -183,20 +232,11 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
         fault = "its target is not of the group: " + lab::describe(out);
     else
         fault = check_session(listener->proxy, from.saddr, group, {to.daddr, to.dport});
-    to.saddr = from.saddr;
-    const auto reply_of = [&](u16 port) {
-        ModelTuple reply = to.reversed();
-        reply.dport = port;
-        return reply;
-    };
-    const bool own_port_free = !table_.contains(reply_of(from.sport));
-    if (own_port_free) {
-        to.sport = from.sport; // the client's own wherever that is possible
-    } else if (to.sport < 32768 || table_.contains(reply_of(to.sport))) {
-        fault = "a look-alike got a source port that is taken: " + lab::describe(out);
-    }
-    const ModelTuple reply = reply_of(to.sport);
-    table_[reply] = {.to = from.reversed(), .other = from, .reply = true};
+    const bool here = facts_.proxies[listener->proxy].full_nat;
+    if (const std::string wrong = here ? check_full_nat(to) : check_nat(from, to); !wrong.empty())
+        fault = wrong + ": " + lab::describe(out);
+    const ModelTuple reply = to.reversed();
+    table_[reply] = {.to = from.reversed(), .other = from, .reply = true, .here = here};
     Judgement judged = translated(frame, parsed, table_[from] = {.to = to, .other = reply});
     judged.fault = fault;
     return judged;
@@ -224,11 +264,16 @@ Judgement Model::error_for_target(const Bytes& frame, const Parsed& parsed, cons
     const auto quoted = parse_quoted(frame, parsed);
     if (!quoted || parsed.tuple.daddr != quoted->tuple.saddr) return {Reason::icmp_other, frame};
     const auto known = table_.find(quoted->tuple.reversed());
-    if (known == table_.end() || known->second.reply) return {Reason::icmp_other, frame};
-    if (known->second.tunnel.mode != ModelMode::nat) return carried(frame, parsed, known->second, out);
-    const ModelTuple inner = known->second.to.reversed();
+    if (known == table_.end() || (known->second.reply && !known->second.here))
+        return {Reason::icmp_other, frame};
+    Entry& entry = known->second;
+    if (entry.tunnel.mode != ModelMode::nat) return carried(frame, parsed, entry, out);
+    const ModelTuple inner = entry.to.reversed();
+    // README, full-nat: whoever it is from, it comes from the address that the connection's packets have.
+    const bool hidden = entry.to.saddr != known->first.saddr;
     return {Reason::icmp_forwarded,
-            rewritten_error(frame, parsed, *quoted, parsed.tuple.saddr, inner.saddr, inner)};
+            rewritten_error(frame, parsed, *quoted, hidden ? inner.daddr : parsed.tuple.saddr, inner.saddr,
+                            inner)};
 }
 
 // About a request that went on as client > target: the client learns of what it sent to the VIP. Where the
@@ -252,13 +297,10 @@ Judgement Model::ingress(const Bytes& frame, const std::string& interface, const
     if (parsed.kind == Parsed::Kind::leaves) return {parsed.reason, frame};
     if (parsed.kind == Parsed::Kind::later_fragment) return later_fragment(frame, parsed, true, out);
     if (parsed.kind == Parsed::Kind::icmp) return error_for_target(frame, parsed, out);
-    const bool listening = std::ranges::any_of(facts_.listeners, [&](const auto& each) {
-        return family_of(each) == parsed.version && each.protocol == parsed.tuple.protocol &&
-               each.port == parsed.tuple.dport;
-    });
-    if (!listening) return {Reason::no_listener, frame};
+    if (!may_be_ours(parsed)) return {Reason::no_listener, frame};
     const auto known = table_.find(parsed.tuple);
     if (known == table_.end()) return open(frame, parsed, interface, out);
+    if (known->second.here) return translated(frame, parsed, known->second, out);
     if (known->second.reply) return {Reason::reply, frame};
     const bool opens = parsed.tuple.protocol == tcp && (parsed.flags & (syn | ack)) == syn;
     if (opens && ended(known->second)) {
@@ -275,7 +317,8 @@ Judgement Model::leaving(const Bytes& frame, const Parsed& parsed)
     if (parsed.kind == Parsed::Kind::later_fragment) return later_fragment(frame, parsed, false);
     if (parsed.kind == Parsed::Kind::icmp) return error_for_client(frame, parsed);
     const auto known = table_.find(parsed.tuple);
-    if (known == table_.end() || !known->second.reply) return {Reason::egress_no_flow, frame};
+    if (known == table_.end() || !known->second.reply || known->second.here)
+        return {Reason::egress_no_flow, frame};
     return translated(frame, parsed, known->second);
 }
 

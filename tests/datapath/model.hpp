@@ -41,6 +41,7 @@ struct ModelProxy {
     std::vector<ModelPrefix> allow = {}, deny = {}; ///< as the file has them
     bool persistent = false;                        ///< a client's address keeps its target
     ModelMode mode = ModelMode::nat;                ///< else the targets answer by themselves
+    bool full_nat = false;                          ///< the targets see an address of lb's own
 };
 
 enum class ModelKind { given, own, any };
@@ -61,6 +62,8 @@ struct ModelFacts {
     bool loopback_targets = false;
     Address source4 = {}, source6 = {}; ///< this host's toward targets, for tunnels; no way is known to XDP
     std::size_t connections_max = 100000;
+    std::set<Address> full_nat_sources = {}; ///< of both families
+    u16 full_nat_first = 10000, full_nat_last = 29999;
 };
 
 struct Judgement {
@@ -83,7 +86,8 @@ private:
         ModelTuple to = {};    ///< what the packet is to look like
         ModelTuple other = {}; ///< the key of the other direction
         bool reply = false;
-        u8 flags = 0; ///< every TCP flag seen
+        bool here = false; ///< of full NAT: a reply that is translated where it arrives
+        u8 flags = 0;      ///< every TCP flag seen
         u64 packets = 0;
         ModelTunnel tunnel = {};
         ModelGroup group = {}; ///< of the tunnel
@@ -100,6 +104,10 @@ private:
     bool half_open(const ModelTuple& tuple, const Entry& forward) const;
     void take_place(const ModelTuple& tuple);
     bool full(u8 version, std::size_t more) const;
+    bool full_nat(u8 version) const;
+    bool may_be_ours(const Parsed& parsed) const;
+    std::string check_full_nat(const ModelTuple& to) const;
+    std::string check_nat(const ModelTuple& from, const ModelTuple& to) const;
     const ModelListener* listener_of(const ModelTuple& tuple, const std::string& interface) const;
     bool lets_in(const ModelProxy& proxy, const Address& client) const;
     const ModelGroup& group_of(const ModelProxy& proxy, const Address& client) const;

@@ -47,6 +47,18 @@ const Bytes syn = build(request(Tcp{}));
 const Bytes reply = build(answer(Tcp{.sport = 8080, .dport = 40000, .flags = Tcp::ack_flag}));
 const auto opened = [](const Bench& bench) { bench.in(syn); };
 
+// One port to send from, so that the answer's destination is known.
+const std::string full_nat_without_pool = config_text({{.more = R"("forwarding": {"mode": "full-nat"})"}});
+const std::string full_nat =
+    config_text({{.more = R"("forwarding": {"mode": "full-nat"})"}},
+                R"("full-nat": {"addresses": ["10.0.0.254"], "ports": "20000-20000"})");
+Packet answer_to_lb()
+{
+    return {.saddr = target_ip,
+            .daddr = ip("10.0.0.254"),
+            .l4 = Tcp{.sport = 8080, .dport = 20000, .flags = Tcp::ack_flag}};
+}
+
 // Two established connections: all that a table of one connection, and one half-open, has room for.
 const auto crowded = [](const Bench& bench) {
     for (const u16 port : {u16{1}, u16{2}}) {
@@ -200,6 +212,14 @@ Case case_of(Reason reason)
         return limited("per-source", "packets-per-sec", true);
     case Reason::target_packet_rate:
         return limited("per-target", "packets-per-sec", true);
+    case Reason::no_source_address:
+        return {
+            .config = full_nat_without_pool,
+            .before =
+                [](const Bench& bench) { must(bench.map("nat_sources").update(u32{0}, model::SourceRow{})); },
+            .frame = syn};
+    case Reason::reply_translated:
+        return {.config = full_nat, .before = opened, .frame = build(answer_to_lb())};
     case Reason::encapsulated:
         return {.config = carried, .frame = syn};
     case Reason::dsr_tagged:
@@ -257,7 +277,8 @@ std::map<Reason, u64> all_counts(const Bench& bench)
     const auto target = bench.counters();
     if (target.forward_packets > 0 && !bench.plan().lb_sends())
         counted[Reason::forwarded] = target.forward_packets;
-    if (target.reply_packets > 0) counted[Reason::reply_forwarded] = target.reply_packets;
+    if (target.reply_packets > 0 && !bench.plan().translates_replies_early())
+        counted[Reason::reply_forwarded] = target.reply_packets;
     return counted;
 }
 
@@ -290,7 +311,8 @@ TEST_CASE("one packet for each reason moves its counter and no other", "[datapat
         CHECK(all_counts(bench) == expected);
         const bool drop = info.outcome == model::Outcome::drop;
         CHECK(passage.verdict == (ingress ? (drop ? xdp_drop : xdp_pass) : (drop ? tc_shot : tc_unspec)));
-        const bool translated = info.name.ends_with("forwarded") || info.reason == Reason::encapsulated;
+        const bool translated = info.name.ends_with("forwarded") || info.reason == Reason::encapsulated ||
+                                info.reason == Reason::reply_translated;
         CHECK((passage.frame == each.frame) == !translated);
     }
 }

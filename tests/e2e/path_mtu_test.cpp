@@ -8,16 +8,22 @@ using namespace lb::e2e;
 namespace {
 
 void check_download(const std::string& address, const std::string& server_address,
-                    const std::string& shown_to)
+                    const std::string& shown_to, bool full_nat = false)
 {
     PathMtuTopology net;
     const std::string bracketed =
         server_address.find(':') == std::string::npos ? server_address : "[" + server_address + "]";
+    if (full_nat) { // it knows nothing but its own subnet
+        net.server.exec("ethtool -K eth0 tx off");
+        net.server.exec("ip route del default");
+        net.server.exec("ip -6 route del default");
+    }
     const Server server({.name = "s", .listen = bracketed + ":8080", .netns = net.server.fd()});
     Daemon lb(net.balancer,
-              config({proxy({.interfaces = R"(["eth0"])",
+              config({proxy({.interfaces = full_nat ? R"(["eth0", "eth1"])" : R"(["eth0"])",
                              .listen = "\"address\": \"" + address + '"',
-                             .target = target(server_address)})}),
+                             .target = target(server_address),
+                             .more = full_nat ? R"("forwarding": {"mode": "full-nat"})" : ""})}),
               instance_name());
     lb.start();
     const std::string to = address.find(':') == std::string::npos ? address : "[" + address + "]";
@@ -42,4 +48,14 @@ TEST_CASE("a download over a 1300-byte link does not stall", "[e2e][path-mtu]")
 TEST_CASE("a download over a 1300-byte link does not stall, IPv6", "[e2e][path-mtu]")
 {
     check_download(vip6, "2001:db8:a::11", "2001:db8:1::10");
+}
+
+TEST_CASE("nor does it in full NAT, where the target knows no router", "[e2e][path-mtu][full-nat]")
+{
+    check_download(vip, "10.0.0.11", "10.0.0.1", true);
+}
+
+TEST_CASE("nor in full NAT, IPv6", "[e2e][path-mtu][full-nat]")
+{
+    check_download(vip6, "2001:db8:a::11", "2001:db8:a::1", true);
 }

@@ -40,8 +40,8 @@ TEST_CASE("what is not said of picking and forwarding has its default", "[config
     CHECK_FALSE(config.settings.timeouts.udp);
     CHECK_FALSE(config.settings.timeouts.udp_one_way);
     CHECK(config.settings.full_nat.addresses.empty());
-    CHECK(config.settings.full_nat.port_first == 32768);
-    CHECK(config.settings.full_nat.port_last == 60999);
+    CHECK(config.settings.full_nat.port_first == 10000);
+    CHECK(config.settings.full_nat.port_last == 29999);
 }
 
 TEST_CASE("every algorithm, mode and path is read by its word", "[config]")

@@ -22,17 +22,9 @@ Config config_of(const std::string& members, const std::string& settings = "",
 
 Plan resolved(const Config& config)
 {
-    auto plan = resolve(config);
+    auto plan = make_plan(config);
     if (!plan) FAIL(plan.error().message);
     return std::move(*plan);
-}
-
-std::string missing(const std::string& members, const std::string& settings = "")
-{
-    const auto plan = make_plan(config_of(members, settings));
-    if (plan) return "there";
-    CHECK(plan.error().kind == ErrorKind::config);
-    return plan.error().message;
 }
 
 std::vector<std::string> listeners(const Config& config)
@@ -61,12 +53,12 @@ using Lines = std::vector<std::string>;
 TEST_CASE("own and any addresses are of the targets' family where the mode keeps it, else of both", "[plan]")
 {
     const std::string any = R"(, "address": "any")";
-    for (const std::string name : {"nat", "dsr-l2"}) {
+    for (const std::string name : {"nat", "full-nat", "dsr-l2"}) {
         CHECK(listeners(config_of(mode(name), "", target4)) == Lines{"IPv4 own"});
         CHECK(listeners(config_of(mode(name), "", target6)) == Lines{"IPv6 own"});
         CHECK(listeners(config_of(mode(name), "", target6, any)) == Lines{"IPv6 any"});
     }
-    for (const std::string name : {"full-nat", "dsr-ipip", "dsr-gue"}) {
+    for (const std::string name : {"dsr-ipip", "dsr-gue"}) {
         CHECK(listeners(config_of(mode(name), "", target4)) == Lines{"IPv4 own", "IPv6 own"});
         CHECK(listeners(config_of(mode(name), "", target6, any)) == Lines{"IPv4 any", "IPv6 any"});
     }
@@ -76,7 +68,7 @@ TEST_CASE("given addresses have their own families, IPv4 first, in the order of 
 {
     const std::string address =
         R"(, "address": ["2001:db8::a", "192.0.2.200", "2001:db8::9", "9.0.0.1", "192.0.2.3"])";
-    const Config config = config_of(mode("full-nat"), "", target4, address);
+    const Config config = config_of(mode("dsr-ipip"), "", target4, address);
     CHECK(listeners(config) == Lines{"IPv4 9.0.0.1", "IPv4 192.0.2.3", "IPv4 192.0.2.200", "IPv6 2001:db8::9",
                                      "IPv6 2001:db8::a"});
     CHECK(resolved(config).has(Family::ipv4));
@@ -169,7 +161,7 @@ TEST_CASE("lists are of the families that the proxy listens on, and an allow lis
     CHECK(lines(four, target4) == Lines{"allow 10.0.0.0/8", "deny 0.0.0.0/0"});
     CHECK(lines(six, target4).empty());
     CHECK(lines(six, target6) == Lines{"deny 2001:db8::/32"});
-    CHECK(lines(mode("full-nat") + ", " + four, target4) ==
+    CHECK(lines(mode("dsr-ipip") + ", " + four, target4) ==
           Lines{"allow 10.0.0.0/8", "deny 0.0.0.0/0", "deny ::/0"});
 }
 
@@ -265,29 +257,4 @@ TEST_CASE("a group's table has the size that is configured, where there is a tab
     CHECK(slots(small, "", target4) == 1);
     CHECK(slots(R"("algorithm": "source-hash")", small) == 251);
     CHECK(slots(R"("algorithm": "random")", small) == 8191);
-}
-
-TEST_CASE("what the datapath does not have yet is refused by its name", "[plan]")
-{
-    const auto no = [](const std::string& what) {
-        return "proxy web: " + what + " is not available in this version";
-    };
-    CHECK(missing(mode("full-nat")) == no("forwarding mode full-nat"));
-}
-
-TEST_CASE("what says no more than the default is there", "[plan]")
-{
-    CHECK(missing(R"("algorithm": "maglev", "session-persistence": false, "allow": [], "deny": [],
-                     "forwarding": {"mode": "nat", "path": "auto"}, "rate-limits": {"per-source": false},
-                     "maglev-table-size": 251)",
-                  R"("timeouts": {"udp-sec": 5}, "rate-limits": {"per-source": {"requests-per-sec": 1}},
-                     "full-nat": {"addresses": ["192.0.2.1"]})") == "there");
-    CHECK(missing(R"("forwarding": {"path": "stack"})") == "there");
-    CHECK(missing(R"("allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16"])") == "there");
-    CHECK(missing(R"("rate-limits": {"per-target": {"packets-per-sec": 1}})",
-                  R"("rate-limits": {"per-source": {"requests-per-sec": 1}})") == "there");
-    for (const std::string name : {"dsr-l2", "dsr-ipip", "dsr-gue"}) CHECK(missing(mode(name)) == "there");
-    CHECK(missing(R"("forwarding": {"mode": "dsr-ipip", "path": "fast"})") == "there");
-    CHECK(missing(R"("forwarding": {"path": "fast"})") == "there");
-    CHECK(make_plan(config_of("", "", target6)));
 }

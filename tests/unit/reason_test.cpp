@@ -77,6 +77,7 @@ TEST_CASE("packets are dropped for these reasons and no others", "[reason]")
                                               "dsr_no_neighbour",
                                               "dsr_no_device",
                                               "dsr_failed",
+                                              "no_source_address",
                                               "egress_loopback",
                                               "egress_failed",
                                               "decap_congested",
