@@ -102,6 +102,8 @@ Scene make_scene(Source& random)
             proxy.routes = {wide, narrow};
         }
         if (random.one_in(3)) text.more += make_lists(random, proxy);
+        proxy.full_nat = random.one_in(3);
+        if (proxy.full_nat) text.more += R"(, "forwarding": {"mode": "full-nat"})";
         const std::size_t index = scene.facts.proxies.size();
         scene.facts.proxies.push_back(proxy);
         for (const u8 protocol : {u8{6}, u8{17}}) {
@@ -117,7 +119,9 @@ Scene make_scene(Source& random)
         proxies.push_back(text);
     }
     scene.facts.connections_max = 60;
-    scene.config = config_text(proxies, R"("max-connections": 60)");
+    scene.facts.full_nat_sources = {lab::any_ip("10.0.9.1"), lab::any_ip("10.0.9.2")};
+    scene.config = config_text(proxies, R"("max-connections": 60,
+        "full-nat": {"addresses": ["10.0.9.1", "10.0.9.2"]})");
     return scene;
 }
 
