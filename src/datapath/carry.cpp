@@ -38,7 +38,7 @@ void fill_entry(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, con
     entry(&Flow::proxy) = row(&TargetRow::proxy);
     entry(&Flow::target) = frame.index();
     entry(&Flow::direction) = model::Direction::forward;
-    entry(&Flow::carried) = 1;
+    entry(&Flow::carried) = row(&TargetRow::carried);
     entry(&Flow::ended) = 0;
     if constexpr (std::is_same_v<L4, wire::Tcp>)
         entry(&Flow::tcp_flags) = headers.l4(&wire::Tcp::flags);
@@ -46,6 +46,23 @@ void fill_entry(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh, con
         entry(&Flow::tcp_flags) = u8{0};
     entry(&Flow::bytes) = ip_length(b, headers.ip);
     entry(&Flow::packets) = 1;
+}
+
+// The table is full of connections that are established. Where each packet picks the same target, this one
+// needs no entry.
+template <class F>
+void go_unrecorded(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh,
+                   const View<typename F::Flow>& flow, Ways& ways, Label full, Label made)
+{
+    b.bind(full);
+    b.note("no room for the entry: does the connection keep its target without?");
+    b.jump_if(fresh.forward(&F::Flow::carried) == u32{1}, ways.to(Reason::table_full));
+    frame.index() = fresh.forward(&F::Flow::target);
+    auto row = b.lookup_brief(maps.counters, frame.index, ways.to(Reason::internal));
+    row(&model::TargetCounters::unrecorded).add(1);
+    row.release();
+    b.point(flow, fresh.forward);
+    b.jump(made);
 }
 
 } // namespace
@@ -65,15 +82,16 @@ void insert_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFl
         fresh.forward(&F::Flow::created).store(now.reg());
     }
     b.note("insert the entry");
-    const Label inserted = b.label("inserted");
+    const Label inserted = b.label("inserted"), full = b.label("no room");
     {
         auto result = b.update(F::maps(maps).flows, frame.key, fresh.forward, UpdateFlag::no_exist);
         b.jump_if(result == 0, inserted);
-        b.jump_if(result != already_there, ways.to(Reason::table_full));
+        b.jump_if(result != already_there, full);
     }
     b.note("another CPU has made it meanwhile: its choice counts");
-    b.lookup_to(flow, F::maps(maps).flows, frame.key, ways.to(Reason::table_full));
+    b.lookup_to(flow, F::maps(maps).flows, frame.key, full);
     b.jump(raced);
+    go_unrecorded(b, maps, frame, fresh, flow, ways, full, made);
     b.bind(inserted);
     tell_of_connection(b, maps, frame, fresh);
     b.point(flow, fresh.forward);

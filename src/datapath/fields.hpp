@@ -144,4 +144,5 @@ inline constexpr auto
         member("forward_packets", &lb::model::TargetCounters::forward_packets),
         member("forward_bytes", &lb::model::TargetCounters::forward_bytes),
         member("reply_packets", &lb::model::TargetCounters::reply_packets),
-        member("reply_bytes", &lb::model::TargetCounters::reply_bytes));
+        member("reply_bytes", &lb::model::TargetCounters::reply_bytes),
+        member("unrecorded", &lb::model::TargetCounters::unrecorded));

@@ -41,8 +41,10 @@ template <class A> struct Flow {
     u16 l4_delta = 0;      ///< the same of addresses and ports
     u64 last_seen = 0;     ///< jiffies64
     u32 created = 0;       ///< the low half of jiffies64
-    /// 0: what is said here is written. 1: the packet goes to its target as it is, by the row of `carriers`;
-    /// `sport` is the tunnel's source port then, and there is no reply entry, since no reply comes this way.
+    /// 0: what is said here is written. Else the packet goes to its target as it is, by the row of
+    /// `carriers`; `sport` is the tunnel's source port then, and there is no reply entry, since no reply
+    /// comes this way. 1: a connection without an entry would not keep its target. 2: it would, since the
+    /// pick is the same for each of its packets.
     u32 carried = 0;
     u64 packets = 0; ///< of this direction
     u64 bytes = 0;   ///< of this direction, from the IP header on
@@ -237,6 +239,7 @@ struct TargetCounters {
     u64 connections = 0;
     u64 forward_packets = 0, forward_bytes = 0;
     u64 reply_packets = 0, reply_bytes = 0;
+    u64 unrecorded = 0; ///< forward packets of connections for which the table had no room
 
     constexpr TargetCounters& operator+=(const TargetCounters& other)
     {
@@ -245,6 +248,7 @@ struct TargetCounters {
         forward_bytes += other.forward_bytes;
         reply_packets += other.reply_packets;
         reply_bytes += other.reply_bytes;
+        unrecorded += other.unrecorded;
         return *this;
     }
 };

@@ -99,6 +99,12 @@ void Planner::collect_interfaces()
     plan_.loopback_interface = ingress.contains("lo");
 }
 
+u32 carried_how(const ProxyConfig& config)
+{
+    if (!is_dsr(config.forwarding.mode)) return 0;
+    return config.algorithm == Algorithm::maglev || config.algorithm == Algorithm::source_hash ? 2 : 1;
+}
+
 u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy)
 {
     const u32 id = target_ids_.id_of(config.name + "/" + endpoint.text());
@@ -106,7 +112,7 @@ u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32
         plan_.targets.push_back({.id = id,
                                  .proxy = proxy,
                                  .endpoint = endpoint,
-                                 .carried = is_dsr(config.forwarding.mode),
+                                 .carried = carried_how(config),
                                  .fast_nat = is_fast_nat(config.forwarding.mode, config.forwarding.path),
                                  .full_nat = config.forwarding.mode == ForwardingMode::full_nat});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;

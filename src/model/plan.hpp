@@ -85,7 +85,7 @@ struct PlanTarget {
     u32 id = 0;
     u32 proxy = 0;
     Endpoint endpoint = {};
-    bool carried = false;  ///< its proxy's mode is one of direct server return
+    u32 carried = 0;       ///< as in Flow
     bool fast_nat = false; ///< its proxy translates, and lb sends
     bool full_nat = false; ///< it sees an address of lb's as the source
 };

@@ -36,9 +36,9 @@ void StatsLog::totals(u64 live) const
     model::TargetCounters sum;
     for (const auto& [id, each] : totals->targets) sum += each;
     spdlog::info("totals: connections={} live={} forward-packets={} forward-bytes={} reply-packets={} "
-                 "reply-bytes={} half-open-evicted={} events-lost={} events-not-shown={}",
+                 "reply-bytes={} unrecorded={} half-open-evicted={} events-lost={} events-not-shown={}",
                  sum.connections, live, sum.forward_packets, sum.forward_bytes, sum.reply_packets,
-                 sum.reply_bytes, totals->half_open_evicted, *lost, not_shown_);
+                 sum.reply_bytes, sum.unrecorded, totals->half_open_evicted, *lost, not_shown_);
     std::string exits;
     for (const auto& reason : model::reasons)
         if (const u64 packets = totals->exits[static_cast<u32>(reason.reason)]; packets > 0)

@@ -31,9 +31,10 @@ const std::vector<Kind> tunnels = {{"dsr-ipip", "10.0.0.1", ModelMode::ipip},
                                    {"dsr-gue", "10.0.0.1", ModelMode::gue},
                                    {"dsr-gue", "2001:db8:a::1", ModelMode::gue}};
 
-std::string target_text(const std::string& ip, int port)
+std::string target_text(const std::string& ip, int port, int weight = 100)
 {
-    return R"({"ip": ")" + ip + R"(", "port": )" + std::to_string(port) + "}";
+    return R"({"ip": ")" + ip + R"(", "port": )" + std::to_string(port) + R"(, "weight": )" +
+           std::to_string(weight) + "}";
 }
 std::string mode_text(const std::string& mode) { return R"("forwarding": {"mode": ")" + mode + "\"}"; }
 
@@ -168,33 +169,48 @@ TEST_CASE("a SYN begins a new connection after the client's FIN or RST, and no o
         send(Tcp::syn);
         CHECK(connections() == 3);
         CHECK(bench.flows().size() == 1);
-        CHECK(bench.flows().front().value.carried == 1);
+        CHECK(bench.flows().front().value.carried == 2);
     });
 }
 
-TEST_CASE("a full table takes no more that are carried, and those in it go on", "[datapath][dsr]")
+TEST_CASE("with a full table connections go without an entry where the pick is repeatable, and only there",
+          "[datapath][dsr]")
 {
-    nowhere([] {
+    using Row = std::pair<std::string, bool>;
+    const auto [algorithm, repeats] =
+        GENERATE(Row{"maglev", true}, Row{"source-hash", true}, Row{"random", false},
+                 Row{"round-robin", false}, Row{"least-connections", false});
+    INFO(algorithm);
+    nowhere([&algorithm = algorithm, &repeats = repeats] {
         ModelFacts facts = facts_with_sources();
-        facts.proxies = {{.group = {{any_ip("10.0.0.1"), 80}}, .mode = ModelMode::ipip}};
+        const ModelGroup group = {{any_ip("10.0.0.1"), 80}, {any_ip("10.0.0.2"), 80}};
+        facts.proxies = {{.group = group, .mode = ModelMode::ipip, .repeats = repeats}};
         facts.listeners = {{.protocol = 17, .address = any_ip("192.0.2.1")}};
         facts.connections_max = 10;
         Judge judge(config_text({{.listen = R"("address": "192.0.2.1", "protocol": "udp")",
-                                  .target = target_text("10.0.0.1", 80),
-                                  .more = mode_text("dsr-ipip")}},
+                                  .target = "[" + target_text("10.0.0.1", 80, 50) + ", " +
+                                            target_text("10.0.0.2", 80, 50) + "]",
+                                  .more = mode_text("dsr-ipip") + R"(, "algorithm": ")" + algorithm + "\""}},
                                 R"("max-connections": 10)"),
                     facts);
         constexpr u16 room = 2 * (10 + 8); // an entry each; 8 are for those that have only begun
+        std::map<u16, Bytes> first;
         for (const bool again : {false, true})
             for (u16 port = 1; port <= room + 10; ++port) {
                 INFO("port " << port << (again ? " again" : ""));
                 for (int datagram = 0; datagram < 2; ++datagram) { // the second one makes it stay
-                    judge.in(build({.saddr = any_ip("198.51.100.7"),
-                                    .daddr = any_ip("192.0.2.1"),
-                                    .l4 = lab::Udp{.sport = port}}));
-                    CHECK(judge.last() == (port <= room ? Reason::encapsulated : Reason::table_full));
+                    const Bytes out = judge.in(build({.saddr = any_ip("198.51.100.7"),
+                                                      .daddr = any_ip("192.0.2.1"),
+                                                      .l4 = lab::Udp{.sport = port}}));
+                    const bool goes = port <= room || repeats;
+                    CHECK(judge.last() == (goes ? Reason::encapsulated : Reason::table_full));
+                    if (goes) CHECK((first.try_emplace(port, out).first->second == out));
                 }
             }
+        model::TargetCounters sum;
+        for (const auto& target : judge.bench().plan().targets) sum += judge.bench().counters(target.id);
+        CHECK(sum.unrecorded == (repeats ? 4 * 10 : 0));
+        CHECK(sum.connections == room);
     });
 }
 

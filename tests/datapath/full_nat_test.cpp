@@ -250,7 +250,13 @@ TEST_CASE("without free ports a connection is refused by its reason, and the oth
     }
     CHECK(made.size() == ports);
     CHECK(judge.bench().exits().at(Reason::no_source_port) == refused);
-    for (const u16 port : made) CHECK(judge.bench().in(request(port)).verdict == xdp_pass);
+    for (const u16 port : made) {
+        const Passage there = judge.bench().in(request(port));
+        CHECK(there.verdict == xdp_pass);
+        const Passage back = judge.bench().in(build(turned(*lab::parse(there.frame))));
+        CHECK(ports_of(*lab::parse(back.frame)).destination == port);
+    }
+    CHECK(judge.bench().exits()[Reason::reply_translated] == ports); // of the range's ends, too
     // The other family has ports of its own, and so has NAT.
     CHECK(judge.bench().in(build(shape_request({.six = true}))).verdict == xdp_pass);
     Packet nat = shape_request({});

@@ -78,12 +78,12 @@ void Model::take_place(const ModelTuple& tuple)
     table_.erase(oldest);
 }
 
-bool Model::full(u8 version, std::size_t more) const
+bool Model::has_room(u8 version, std::size_t more) const
 {
     const auto entries =
         std::ranges::count_if(table_, [&](const auto& each) { return each.first.saddr.version == version; });
     const auto room = facts_.connections_max + std::bit_ceil((facts_.connections_max + 1) / 2);
-    return static_cast<std::size_t>(entries) + more > 2 * room;
+    return static_cast<std::size_t>(entries) + more <= 2 * room;
 }
 
 const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::string& interface) const
@@ -218,10 +218,13 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
     if (group.empty()) return {Reason::no_target, frame};
     take_place(from);
     const ModelMode mode = facts_.proxies[listener->proxy].mode;
-    if (full(from.saddr.version, mode == ModelMode::nat ? 2 : 1)) return {Reason::table_full, frame};
+    const bool full = !has_room(from.saddr.version, mode == ModelMode::nat ? 2 : 1);
+    if (full && (mode == ModelMode::nat || !facts_.proxies[listener->proxy].repeats))
+        return {Reason::table_full, frame};
     if (mode != ModelMode::nat) {
         Entry entry{.tunnel = {.mode = mode, .source4 = facts_.source4, .source6 = facts_.source6},
                     .group = group};
+        if (full) return translated(frame, parsed, entry, out);
         return translated(frame, parsed, table_[from] = entry, out);
     }
     if (out.size() != frame.size()) return {Reason::forwarded, frame, "the frame has another length"};

@@ -41,7 +41,8 @@ struct ModelProxy {
     std::vector<ModelPrefix> allow = {}, deny = {}; ///< as the file has them
     bool persistent = false;                        ///< a client's address keeps its target
     ModelMode mode = ModelMode::nat;                ///< else the targets answer by themselves
-    bool full_nat = false;                          ///< the targets see an address of lb's own
+    bool repeats = true;   ///< dsr: without an entry, a connection keeps its target all the same
+    bool full_nat = false; ///< the targets see an address of lb's own
 };
 
 enum class ModelKind { given, own, any };
@@ -103,7 +104,7 @@ private:
     bool ended(const Entry& forward) const;
     bool half_open(const ModelTuple& tuple, const Entry& forward) const;
     void take_place(const ModelTuple& tuple);
-    bool full(u8 version, std::size_t more) const;
+    bool has_room(u8 version, std::size_t more) const;
     bool full_nat(u8 version) const;
     bool may_be_ours(const Parsed& parsed) const;
     std::string check_full_nat(const ModelTuple& to) const;

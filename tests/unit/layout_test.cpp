@@ -126,11 +126,11 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
     CHECK(sizeof(Session) == 16);
     check_members({MEMBER(Session, target, 0, 4), MEMBER(Session, zero32, 4, 4), MEMBER(Session, seen, 8, 8)},
                   16);
-    CHECK(sizeof(TargetCounters) == 40);
+    CHECK(sizeof(TargetCounters) == 48);
     check_members({MEMBER(TargetCounters, connections, 0, 8), MEMBER(TargetCounters, forward_packets, 8, 8),
                    MEMBER(TargetCounters, forward_bytes, 16, 8), MEMBER(TargetCounters, reply_packets, 24, 8),
-                   MEMBER(TargetCounters, reply_bytes, 32, 8)},
-                  40);
+                   MEMBER(TargetCounters, reply_bytes, 32, 8), MEMBER(TargetCounters, unrecorded, 40, 8)},
+                  48);
 }
 
 TEST_CASE("map keys have no byte that a comparison would not see", "[layout]")
@@ -159,13 +159,14 @@ TEST_CASE("directions have their numbers, and counters add up", "[layout]")
 {
     CHECK(static_cast<u8>(Direction::forward) == 0);
     CHECK(static_cast<u8>(Direction::reply) == 1);
-    TargetCounters sum{1, 2, 3, 4, 5};
-    sum += {10, 20, 30, 40, 50};
+    TargetCounters sum{1, 2, 3, 4, 5, 6};
+    sum += {10, 20, 30, 40, 50, 60};
     CHECK(sum.connections == 11);
     CHECK(sum.forward_packets == 22);
     CHECK(sum.forward_bytes == 33);
     CHECK(sum.reply_packets == 44);
     CHECK(sum.reply_bytes == 55);
+    CHECK(sum.unrecorded == 66);
     CHECK(loopback_network.host() == 0x7f000000);
     CHECK(loopback_mask.host() == 0xff000000);
 }
