@@ -10,9 +10,9 @@ using model::TargetRow;
 
 namespace {
 
-// What makes a port of the hash and steps on from it (Knuth's MMIX generator). Ports that are tried one after
-// the other have nothing to do with each other: of a range that is nearly used up, neighbours would all be
-// taken.
+// What makes a port of a random number (RFC 6056, 3.3.1) and steps on from it (Knuth's MMIX generator). Ports
+// that are tried one after the other have nothing to do with each other: of a range that is nearly used up,
+// neighbours would all be taken.
 constexpr u64 step_multiplier = 6364136223846793005, step_increment = 1442695040888963407;
 
 // Which of the pool, by bits of the hash; without a pool, the target's own.
@@ -63,6 +63,8 @@ void take_source(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
         copy_address(fresh.forward(&F::Flow::saddr), row(F::nat_source));
         copy_address(fresh.reply_key(&F::Key::daddr), row(F::nat_source));
     }
+    b.note("nobody is to know the port beforehand");
+    fresh.hash().store(b.call<u64>(Helper::get_prandom_u32, {}, "random").reg());
     draw_port(b, plan, fresh);
     b.bind(taken);
 }

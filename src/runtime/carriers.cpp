@@ -62,16 +62,18 @@ bool is_generic(const kernel::Interface& interface)
     return occupant && *occupant && (*occupant)->mode == kernel::XdpMode::generic;
 }
 
-// In generic mode the kernel sends as a socket would; else the driver must take XDP frames, and say so. A
-// veth says so when its other end has an XDP program or GRO on: without, frames would vanish.
-bool can_send(const kernel::Interface& interface, bool all_generic)
+} // namespace
+
+bool can_send(const kernel::Interface& interface, bool generic)
 {
     if (!interface.up() || !interface.ethernet() || interface.loopback()) return false;
-    if (all_generic) return interface.kind.empty() || interface.kind == "veth";
+    if (generic) return interface.kind.empty() || interface.kind == "veth";
     const auto features = kernel::xdp_features(interface.index);
     if (!features || !*features || !(*features)->transmit) return false;
     return (*features)->transmit_frags || interface.mtu <= one_buffer_mtu;
 }
+
+namespace {
 
 // Those that the programs are on.
 std::vector<kernel::Interface> ingress_of(const model::Plan& plan, std::vector<kernel::Interface> interfaces)

@@ -11,6 +11,7 @@
 #include "kernel/routes.hpp"
 #include "kernel/sysctl.hpp"
 #include "runtime/attachments.hpp"
+#include "runtime/carriers.hpp"
 #include "runtime/host_settings.hpp"
 
 namespace lb::runtime {
@@ -30,6 +31,7 @@ private:
     void check_interface(const std::string& name, bool ingress);
     void check_xdp(const kernel::Interface& interface);
     Result<void> check_targets();
+    Result<void> check_way(const model::PlanTarget& target, const kernel::Route& route);
     Result<void> check_ways_back();
     Result<void> check_settings();
     void check_reverse_path(const std::string& name);
@@ -84,14 +86,35 @@ Result<void> HostCheck::check_targets()
         if (target.endpoint.ip.is_loopback()) continue;
         const auto route = kernel::route_to(target.endpoint.ip);
         if (!route) return std::unexpected(route.error());
-        if (!*route) error("target " + target.endpoint.text() + ": this host has no route to it");
+        if (!*route)
+            error("target " + target.endpoint.text() + ": this host has no route to it");
+        else if (auto done = check_way(target, **route); !done)
+            return done;
     }
+    return {};
+}
+
+// What only lb itself can send goes by few devices; the rest is the kernel's where it has to be.
+Result<void> HostCheck::check_way(const model::PlanTarget& target, const kernel::Route& route)
+{
+    const auto proxy = std::ranges::find(plan_.proxies, target.proxy, &model::PlanProxy::id);
+    if (proxy->mode != model::ForwardingMode::dsr_l2) return {};
+    if (route.gateway)
+        error("target " + target.endpoint.text() +
+              ": dsr-l2 needs it on this host's own link, and it is behind " + route.gateway->text() +
+              "; dsr-ipip and dsr-gue reach it");
+    const auto interface = kernel::interface_by_index(route.ifindex);
+    if (!interface) return std::unexpected(interface.error());
+    if (!can_send(*interface, plan_.settings.xdp_mode == model::XdpMode::generic))
+        warn("target " + target.endpoint.text() + ": XDP cannot send by " + interface->name +
+             " as it is now, and dsr-l2 has no other way");
     return {};
 }
 
 // A client may be anywhere, so its replies may leave by the default route.
 Result<void> HostCheck::check_ways_back()
 {
+    if (!plan_.has(model::ForwardingMode::nat)) return {};
     const auto ways = kernel::default_route_interfaces();
     if (!ways) return std::unexpected(ways.error());
     for (const u32 index : *ways) {

@@ -232,6 +232,21 @@ TEST_CASE("every connection to one target has a source of its own", "[full-nat]"
     for (const auto& [source, count] : sources) CHECK(std::abs(count - 750) < 388);
 }
 
+TEST_CASE("who knows the connection does not know the port that its target sees", "[full-nat]")
+{
+    constexpr int tries = 40;
+    std::array<std::vector<u16>, 2> ports;
+    for (auto& each : ports) {
+        Judge judge = judge_of();
+        for (u16 port = 1000; port < 1000 + tries; ++port)
+            each.push_back(ports_of(*lab::parse(judge.in(build(shape_request({}, 0, port))))).source);
+    }
+    int alike = 0;
+    for (std::size_t i = 0; i < tries; ++i)
+        if (ports[0][i] == ports[1][i]) ++alike;
+    CHECK(alike < 10); // of 20000 ports: less than once in 10^30
+}
+
 TEST_CASE("without free ports a connection is refused by its reason, and the others go on", "[full-nat]")
 {
     constexpr u16 ports = 8;

@@ -1,6 +1,7 @@
 // Two CPUs at once on what belongs together: the two entries of a connection stay a pair, whatever comes
 // between.
 #include <chrono>
+#include <set>
 
 #include "bench.hpp"
 #include "model/flow_state.hpp"
@@ -86,6 +87,27 @@ TEST_CASE("look-alike connections that begin on two CPUs at once get source port
     CHECK(bench.flows().size() == 4u * rounds);
     CHECK(broken_pairs(bench) == 0);
     CHECK(bench.counters().connections == 2u * rounds);
+}
+
+TEST_CASE("a connection of full NAT that begins on two CPUs at once has one source", "[race][full-nat]")
+{
+    constexpr u16 rounds = 20000;
+    const Bench bench(config_text({{.more = R"("forwarding": {"mode": "full-nat"})"}},
+                                  R"("max-connections": 100000, "full-nat": {"addresses": ["10.0.0.254"],
+                                     "ports": "10000-59999"})"));
+    std::array<std::vector<Bytes>, 2> out{std::vector<Bytes>(rounds), std::vector<Bytes>(rounds)};
+    REQUIRE(on_two_cpus(rounds, [&](u32 cpu, u32 round) {
+        const auto run = bench.ingress().run(datagram(static_cast<u16>(1000 + round)));
+        if (run) out[cpu][round] = run->out;
+        return run && run->retval == xdp_pass;
+    }));
+    CHECK((out[0] == out[1]));
+    std::set<u16> ports;
+    for (const Bytes& each : out[0]) ports.insert(key_of(each).sport.host());
+    CHECK(ports.size() == rounds);
+    CHECK(bench.flows().size() == 2u * rounds);
+    CHECK(broken_pairs(bench) == 0);
+    CHECK(bench.counters().connections == rounds);
 }
 
 TEST_CASE("a SYN on an ended connection that comes to two CPUs at once begins one connection", "[race]")

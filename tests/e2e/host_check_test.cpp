@@ -75,3 +75,38 @@ TEST_CASE("clients that are routed by another interface are a warning", "[e2e]")
     CHECK(both.status == 0);
     CHECK_FALSE(says(both, warning));
 }
+
+TEST_CASE("what direct server return by Ethernet address cannot reach is named", "[e2e]")
+{
+    Topology net;
+    const auto check = [&](const std::string& ip) {
+        const std::string mode = R"("forwarding": {"mode": "dsr-l2"})";
+        return check_host(net.balancer, config({proxy({.target = target(ip, 80), .more = mode})}));
+    };
+    const Output behind = check("10.0.3.13");
+    CHECK(behind.status == exit_host_not_ready);
+    CHECK(says(behind,
+               "error: target 10.0.3.13:80: dsr-l2 needs it on this host's own link, and it is behind "
+               "10.0.0.254; dsr-ipip and dsr-gue reach it"));
+    const Output bridge = check("10.0.0.11");
+    CHECK(bridge.status == 0);
+    CHECK(says(bridge, "warning: target 10.0.0.11:80: XDP cannot send by br0 as it is now"));
+    net.c2.exec("ethtool -K eth0 gro on");
+    const Output veth = check("198.51.100.10");
+    CHECK(veth.status == 0);
+    CHECK_FALSE(says(veth, "XDP cannot send"));
+}
+
+TEST_CASE("where targets answer without lb, the way of their replies is not asked for", "[e2e]")
+{
+    Topology net;
+    net.balancer.ip("route add default via 198.51.100.10 dev eth1");
+    for (const std::string mode : {"full-nat", "dsr-ipip"}) {
+        const Output output =
+            check_host(net.balancer, config({proxy({.interfaces = R"(["eth0"])",
+                                                    .target = target("10.0.0.10", 80),
+                                                    .more = R"("forwarding": {"mode": ")" + mode + "\"}"})}));
+        CHECK(output.status == 0);
+        CHECK_FALSE(says(output, "replies are not translated"));
+    }
+}
