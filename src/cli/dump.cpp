@@ -91,9 +91,9 @@ Result<void> dump(const Options& options)
     if (!plan) return std::unexpected(plan.error());
     const auto features = KernelFeatures::from_version(options.kernel.value_or(std::string(default_kernel)));
     if (!features) return std::unexpected(features.error());
-    if (options.format == DumpFormat::raw && options.program == Which::both)
+    if (options.format == DumpFormat::raw && options.program == Which::all)
         return fail(ErrorKind::usage,
-                    "--format raw writes one program: say --program ingress or --program egress");
+                    "--format raw writes one program: say --program ingress, egress or inside");
     const datapath::Maps maps(*plan);
     const auto programs = generate(*plan, maps, options.program, *features);
     if (!programs) return std::unexpected(programs.error());

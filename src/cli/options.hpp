@@ -13,7 +13,7 @@ namespace lb::cli {
 
 enum class Command { run, check, dump, verify, detach, backend, help, version };
 enum class DumpFormat { text, hex, raw, c, json };
-enum class Which { both, ingress, egress };
+enum class Which { all, ingress, egress, inside };
 
 struct Options {
     Command command = Command::run;
@@ -21,7 +21,7 @@ struct Options {
     model::Overrides overrides = {};
     bool verbose = false;
     DumpFormat format = DumpFormat::text;
-    Which program = Which::both;
+    Which program = Which::all;
     std::optional<std::string> kernel = {}; ///< --kernel: generate for that version
     u32 log_level = 0;                      ///< lb verify
     bool stats = false;                     ///< lb verify: print the verifier's figures too

@@ -13,11 +13,19 @@ Result<std::vector<bpf::Program>> generate(const model::Plan& plan, const datapa
         programs.push_back(std::move(*made));
         return {};
     };
-    if (which != Which::egress)
+    const auto asked = [&](Which one) { return which == Which::all || which == one; };
+    const bool has_inside = plan.translates_replies_early();
+    if (which == Which::inside && !has_inside)
+        return fail(ErrorKind::usage, "--program inside: this configuration has none; it is for full-nat and "
+                                      "for \"path\": \"fast\"");
+    if (asked(Which::ingress))
         if (auto done = add(datapath::make_ingress(plan, maps, features)); !done)
             return std::unexpected(done.error());
-    if (which != Which::ingress)
+    if (asked(Which::egress))
         if (auto done = add(datapath::make_egress(plan, maps, features)); !done)
+            return std::unexpected(done.error());
+    if (has_inside && asked(Which::inside))
+        if (auto done = add(datapath::make_inside(plan, maps, features)); !done)
             return std::unexpected(done.error());
     return programs;
 }

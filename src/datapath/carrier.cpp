@@ -293,7 +293,7 @@ void choose_mode(const Carrier& c, const Needs& needs)
         const Label by_kernel = c.ways.to(Reason::encapsulated);
         b.jump_if(c.result() != i64{fib_success}, by_kernel);
         b.jump_if(c.row(&CarrierRow::sends) == u8{0}, by_kernel);
-        take_device(c, by_kernel);
+        take_device(b, c.maps, c.fib4, by_kernel);
         b.jump(ready);
     }
     b.bind(direct);
@@ -301,23 +301,13 @@ void choose_mode(const Carrier& c, const Needs& needs)
         const Label known = b.label("on the link");
         by_target(c, needs, [&]<class F>() { direct_to<F>(c, known); });
         b.bind(known);
-        take_device(c, c.ways.to(Reason::dsr_no_device));
+        take_device(b, c.maps, c.fib4, c.ways.to(Reason::dsr_no_device));
     }
     b.bind(ready);
     send(c);
 }
 
 } // namespace
-
-void take_device(const Carrier& c, Label cannot)
-{
-    Dsl& b = c.b;
-    auto ifindex = b.let<u32>("ifindex", c.fib4(&FibLookup4::ifindex));
-    constexpr u32 where_missing = static_cast<u32>(XdpAction::pass);
-    auto verdict =
-        b.call<u64>(Helper::redirect_map, {*c.maps.devices, std::move(ifindex), where_missing}, "verdict");
-    b.jump_if(verdict != u64{static_cast<u32>(XdpAction::redirect)}, cannot);
-}
 
 void send(const Carrier& c)
 {
@@ -326,13 +316,9 @@ void send(const Carrier& c)
     {
         auto packet = packet_anew(b, c.context);
         const auto [ethernet] = packet.claim<EthernetMacs>(c.failed);
-        ethernet(&EthernetMacs::destination).copy_from(c.fib4(&FibLookup4::destination));
-        ethernet(&EthernetMacs::source).copy_from(c.fib4(&FibLookup4::source));
+        write_macs(ethernet, c.fib4);
     }
-    auto ctx = b.let<u64>("ctx", c.context());
-    const View<XdpMd> md(b, ctx.reg(), 0);
-    auto arrived = b.let<u32>("arrived by", md(&XdpMd::ingress_ifindex));
-    b.jump_if(arrived != c.fib4(&FibLookup4::ifindex), c.ways.to(Reason::sent_on));
+    jump_unless_back(b, c.context, c.fib4, c.ways.to(Reason::sent_on));
     b.jump_if(c.row(&CarrierRow::sends).has(model::sends_tx), c.ways.to(Reason::sent_back));
     b.jump(c.ways.to(Reason::sent_on));
 }

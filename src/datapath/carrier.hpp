@@ -8,7 +8,7 @@
 #pragma once
 
 #include "datapath/carry.hpp"
-#include "datapath/fib.hpp"
+#include "datapath/way.hpp"
 
 namespace lb::datapath {
 
@@ -37,8 +37,6 @@ void emit_carrier(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, Ways& 
                   const Carrying& carrying, const bpf::StackVar<u64>& context,
                   const bpf::StackVar<u64>& l3_offset, bool frags);
 
-/// Emits the taking of the way's device for sending; `goto cannot` where XDP cannot send by it.
-void take_device(const Carrier& c, bpf::Label cannot);
 /// Emits the Ethernet addresses of the way into the frame, and leaves.
 void send(const Carrier& c);
 

@@ -120,7 +120,12 @@ void translate(const Egress& out, const View<typename F::Header>& ip, PacketPoin
     const auto flow = b.pointer<Flow>("flow");
     const Label unknown = out.parser.leave(Reason::egress_no_flow);
     find_flow(b, out.maps, frame, flow, unknown);
-    b.jump_if(flow(&Flow::direction) != model::Direction::reply, unknown);
+    if (out.plan.has_fast_nat()) {
+        b.jump_if(flow(&Flow::direction) == model::Direction::forward, unknown);
+        b.jump_if(flow(&Flow::direction) == model::Direction::reply_here, unknown);
+    } else {
+        b.jump_if(flow(&Flow::direction) != model::Direction::reply, unknown);
+    }
 
     // Merged packets (GSO) are longer than IPv4's total length can say; skb->len is right for all.
     auto bytes = [&] {

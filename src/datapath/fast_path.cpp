@@ -1,7 +1,6 @@
 #include "datapath/fast_path.hpp"
 
 #include "datapath/carrier.hpp"
-#include "datapath/checksum.hpp"
 #include "datapath/parse.hpp"
 
 namespace lb::datapath {
@@ -55,26 +54,6 @@ void describe6(Dsl& b, XdpPacket& packet, const StackView<FibLookup6>& fib, Labe
     fib(&FibLookup6::total_length).store(total.reg());
 }
 
-// RFC 1624: the word that the time to live is the upper byte of becomes 0x0100 less.
-void age4(Dsl& b, XdpPacket& packet, Label failed)
-{
-    const auto ip = packet.claim_at<Ipv4>(sizeof(Ethernet), failed);
-    auto ttl = b.let<u32>("ttl", ip(&Ipv4::ttl));
-    ttl -= 1;
-    ip(&Ipv4::ttl).store(ttl.reg());
-    ttl.release();
-    const auto change = b.let<u64>("change", u64{be16(0xfeff).raw}); // ~0x0100
-    apply_sum(b, ip(&Ipv4::checksum), change);
-}
-
-void age6(Dsl& b, XdpPacket& packet, Label failed)
-{
-    const auto ip = packet.claim_at<Ipv6>(sizeof(Ethernet), failed);
-    auto hops = b.let<u32>("hops", ip(&Ipv6::hop_limit));
-    hops -= 1;
-    ip(&Ipv6::hop_limit).store(hops.reg());
-}
-
 // By the packet's family, where there are two.
 template <class Four, class Six>
 void by_family(Dsl& b, const model::Plan& plan, const XdpPacket& packet, const Four& four, const Six& six)
@@ -90,17 +69,6 @@ void by_family(Dsl& b, const model::Plan& plan, const XdpPacket& packet, const F
     b.bind(is_six);
     if (has6) six();
     b.bind(done);
-}
-
-void ask(const Carrier& c, Label stack)
-{
-    Dsl& b = c.b;
-    auto ctx = b.let<u64>("ctx", c.context());
-    const View<XdpMd> md(b, ctx.reg(), 0);
-    c.fib4(&FibLookup4::ifindex) = md(&XdpMd::ingress_ifindex);
-    auto result =
-        b.call<i64>(Helper::fib_lookup, {std::move(ctx), c.fib4, u32{sizeof(FibLookup4)}, 0}, "fib result");
-    b.jump_if(result != fib_success, stack);
 }
 
 } // namespace
@@ -142,13 +110,14 @@ void emit_fast_path(Dsl& b, const model::Plan& plan, const Maps& maps, Ways& way
             [&] { describe6(b, packet, c.fib6, stack); });
     }
     b.note("the way to the target, to its end");
-    ask(c, stack);
-    take_device(c, stack);
+    ask_way(b, context, c.fib4, stack);
+    take_device(b, maps, c.fib4, stack);
     {
         auto packet = packet_anew(b, context);
         const auto [ethernet] = packet.claim<Ethernet>(stack);
         by_family(
-            b, plan, packet, [&] { age4(b, packet, stack); }, [&] { age6(b, packet, stack); });
+            b, plan, packet, [&] { age(b, packet.claim_at<Ipv4>(sizeof(Ethernet), stack)); },
+            [&] { age(b, packet.claim_at<Ipv6>(sizeof(Ethernet), stack)); });
     }
     send(c);
 }

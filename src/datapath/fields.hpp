@@ -37,7 +37,7 @@ template <>
 inline constexpr auto lb::bpf::fields<lb::model::TargetRow> = lb::bpf::describe<lb::model::TargetRow>(
     "target", member("address6", &lb::model::TargetRow::address6),
     member("address4", &lb::model::TargetRow::address4), member("port", &lb::model::TargetRow::port),
-    member("full_nat", &lb::model::TargetRow::full_nat), member("proxy", &lb::model::TargetRow::proxy),
+    member("replies", &lb::model::TargetRow::replies), member("proxy", &lb::model::TargetRow::proxy),
     member("carried", &lb::model::TargetRow::carried));
 
 template <>

@@ -38,12 +38,11 @@ void set_reply_direction(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>&
                          const View<TargetRow>& row)
 {
     const auto direction = fresh.reply(&F::Flow::direction);
-    if (!plan.has_full_nat(F::family)) {
+    if (!plan.translates_replies_early(F::family)) {
         direction = Direction::reply;
         return;
     }
-    static_assert(static_cast<u8>(Direction::reply) + 1 == static_cast<u8>(Direction::reply_here));
-    auto number = b.let<u64>("direction", row(&TargetRow::full_nat));
+    auto number = b.let<u64>("direction", row(&TargetRow::replies));
     number += u64{static_cast<u8>(Direction::reply)};
     direction.store(number.reg());
 }

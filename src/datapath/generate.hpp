@@ -16,6 +16,10 @@ namespace lb::datapath {
 /// "ifindex:NAME".
 std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, const Maps& maps,
                                                      const KernelFeatures& kernel);
+/// XDP: what comes in on an interface toward targets, where no listener is; translates replies that arrive
+/// there. For plans with translates_replies_early().
+std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, const Maps& maps,
+                                                    const KernelFeatures& kernel);
 /// TC: what leaves by a listener's or egress interface; translates replies back.
 std::expected<bpf::Program, bpf::Error> make_egress(const model::Plan& plan, const Maps& maps,
                                                     const KernelFeatures& kernel);

@@ -148,6 +148,20 @@ void readdress_both(Dsl& b, const Frame<F>& frame, const View<typename F::Header
         sum += change.value();
 }
 
+// Goes on where errors about the entry's packets are this program's.
+void go_on_if_of(Dsl& b, const Maps& maps, const Field<Direction>& entry, bool arrives, Label other)
+{
+    if (arrives) {
+        if (!maps.nat_sources) return b.jump_if(entry != Direction::forward, other);
+        b.jump_if(entry == Direction::reply, other);
+        if (maps.carriers) b.jump_if(entry == Direction::reply_either, other);
+        return;
+    }
+    if (!maps.carriers) return b.jump_if(entry != Direction::reply, other);
+    b.jump_if(entry == Direction::forward, other);
+    b.jump_if(entry == Direction::reply_here, other);
+}
+
 } // namespace
 
 template <class F>
@@ -175,10 +189,7 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     b.note("the connection that the quoted packet is of");
     auto flow = b.lookup_brief(F::maps(maps).flows, frame.key, other);
     const bool arrives = direction == Direction::forward; // or leaves, in the other program
-    if (arrives && maps.nat_sources)
-        b.jump_if(flow(&Flow::direction) == Direction::reply, other_direction);
-    else
-        b.jump_if(flow(&Flow::direction) != direction, other_direction);
+    go_on_if_of(b, maps, flow(&Flow::direction), arrives, other_direction);
 
     // Who is told of a packet is who has sent it.
     if (arrives) jump_if_differs(b, ip(&Header::daddr), quote.ip(&Header::saddr), other);

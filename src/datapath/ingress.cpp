@@ -1,7 +1,6 @@
 // The program on the way in, in the order in which a packet meets it.
 #include "datapath/admission.hpp"
 #include "datapath/carrier.hpp"
-#include "datapath/checksum.hpp"
 #include "datapath/dispatch.hpp"
 #include "datapath/fast_path.hpp"
 #include "datapath/flow.hpp"
@@ -11,6 +10,7 @@
 #include "datapath/live.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/rate_limit.hpp"
+#include "datapath/reply.hpp"
 #include "datapath/ways.hpp"
 
 namespace lb::datapath {
@@ -21,18 +21,6 @@ using model::Reason;
 using wire::Ipv4;
 
 namespace {
-
-/// Everything that the stages of this program share.
-struct Ingress {
-    Dsl& b;
-    const model::Plan& plan;
-    const Maps& maps;
-    Ways& ways;
-    const Parser& parser;
-    PacketBounds& packet;
-    const StackVar<u32>& ifindex;
-    const Carrying* carrying; ///< null: lb sends nothing by itself, and no target answers by itself
-};
 
 // With route_localnet on (a target in 127/8 needs it), the kernel would take packets for 127/8 from the wire.
 void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
@@ -54,22 +42,6 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
     b.bind(fine);
 }
 
-// What the entry says, into the headers.
-template <class F, class L4>
-void write_headers(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
-                   const View<typename F::Flow>& flow)
-{
-    Dsl& b = in.b;
-    if constexpr (F::header_sum)
-        apply_delta(b, headers.ip(&F::Header::checksum), flow(&F::Flow::address_delta), false);
-    apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
-    if (in.plan.has_full_nat(F::family)) copy_address(headers.ip(&F::Header::saddr), flow(&F::Flow::saddr));
-    copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
-    headers.l4(&L4::sport) = flow(&F::Flow::sport);
-    headers.l4(&L4::dport) = flow(&F::Flow::dport);
-    remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
-}
-
 template <class F, class L4>
 void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
              const View<typename F::Flow>& flow)
@@ -84,7 +56,8 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
         b.bind(translated);
     }
     b.note("rewrite the destination");
-    write_headers(in, headers, frame, flow);
+    write_headers(in, headers, flow);
+    remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
     if (in.plan.has_fast_nat()) {
         auto target = b.let<u32>("target", flow(&F::Flow::target));
         in.carrying->target() = target;
@@ -93,21 +66,6 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
     }
     if (in.carrying) return b.jump(in.ways.to(Reason::forwarded)); // the target's row counts others as well
     in.ways.leave(Reason::forwarded);
-}
-
-// A reply of full NAT, which came to an address of lb's own.
-template <class F, class L4, class Bytes>
-void answer(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
-            const View<typename F::Flow>& flow, const Bytes& bytes)
-{
-    Dsl& b = in.b;
-    touch_flow(b, flow, headers.l4, bytes);
-    count_end(b, in.maps, frame, flow, headers.l4, model::Direction::reply_here);
-    count_target(b, in.maps, frame, flow, &model::TargetCounters::reply_packets,
-                 &model::TargetCounters::reply_bytes, bytes);
-    b.note("rewrite source and destination");
-    write_headers(in, headers, frame, flow);
-    b.jump(in.ways.to(Reason::reply_translated));
 }
 
 // The first packet of a connection: listener, admission, route, pick, both entries. Where its target is full,
@@ -161,9 +119,8 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
                 apply = b.label("apply"), opening = b.label("opening");
     auto bytes = [&] { return ip_length(b, headers.ip); };
     find_flow(b, in.maps, frame, flow, missing);
-    const Label back = b.label("full NAT's reply");
-    if (in.plan.has_full_nat(F::family))
-        b.jump_if(flow(&Flow::direction) == model::Direction::reply_here, back);
+    const Label back = b.label("a reply that is translated here");
+    go_if_reply_here<F>(in, flow, back);
     b.if_(flow(&Flow::direction) == model::Direction::reply, [&] {
         // A reply goes where it says. Else this is the memory of an entry that another CPU has just taken
         // out, with another entry in it.
@@ -182,9 +139,9 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
                  &model::TargetCounters::forward_bytes, bytes);
     rewrite<F>(in, headers, frame, flow);
 
-    if (in.plan.has_full_nat(F::family)) {
+    if (in.plan.translates_replies_early(F::family)) {
         b.bind(back);
-        answer(in, headers, frame, flow, bytes);
+        take_reply(in, headers, frame, flow, fresh.forward.range(), missing);
     }
     b.bind(opening);
     if constexpr (std::is_same_v<L4, wire::Tcp>) {
@@ -263,7 +220,16 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
                                 .l3_offset = l3_offset,
                                 .check_length = true,
                                 .context = kernel.xdp_frags ? context : std::nullopt};
-            choose_family({b, plan, maps, ways, parser, packet, ifindex, carrying ? &*carrying : nullptr});
+            choose_family({.b = b,
+                           .plan = plan,
+                           .maps = maps,
+                           .ways = ways,
+                           .parser = parser,
+                           .packet = packet,
+                           .ifindex = ifindex,
+                           .carrying = carrying ? &*carrying : nullptr,
+                           .context = context ? &*context : nullptr,
+                           .l3_offset = l3_offset ? &*l3_offset : nullptr});
         }
         if (plan.has_dsr())
             emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);

@@ -17,17 +17,36 @@ template <class F, class L4> bool is_of(const PlanListener& listener)
     return listener.family == F::family && static_cast<u8>(listener.protocol) == protocol_number<L4>;
 }
 
-// The ports of a protocol's listeners as they are loaded, sorted by that number.
-template <class F, class L4> std::vector<be16> ports_of(const model::Plan& plan)
+// By the number that is loaded, each once.
+std::vector<be16> sorted(std::vector<be16> ports)
 {
-    std::vector<be16> ports;
-    for (const auto& listener : plan.listeners)
-        if (is_of<F, L4>(listener)) ports.emplace_back(listener.port);
     std::ranges::sort(ports, {}, &be16::raw);
     const auto repeated = std::ranges::unique(ports);
     ports.erase(repeated.begin(), repeated.end());
     return ports;
 }
+
+// The ports of a protocol's listeners.
+template <class F, class L4> std::vector<be16> ports_of(const model::Plan& plan)
+{
+    std::vector<be16> ports;
+    for (const auto& listener : plan.listeners)
+        if (is_of<F, L4>(listener)) ports.emplace_back(listener.port);
+    return sorted(std::move(ports));
+}
+
+// The ports of targets whose replies the fast path may take.
+std::vector<be16> fast_target_ports(const model::Plan& plan, model::Family family)
+{
+    std::vector<be16> ports;
+    for (const auto& target : plan.targets)
+        if (target.fast_nat && !target.full_nat && model::family_of(target.endpoint.ip) == family)
+            ports.emplace_back(target.endpoint.port);
+    return sorted(std::move(ports));
+}
+
+// Of more ports each packet is looked up instead.
+constexpr std::size_t reply_ports_max = 256;
 
 // A few compares in a row cost less than the jumps of a tree.
 constexpr std::size_t linear_ports_max = 4;
@@ -100,6 +119,24 @@ bool compares_interfaces(const model::Plan& plan)
 }
 
 template <class F, class L4>
+void go_if_like_reply(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, Label like)
+{
+    if (plan.has_full_nat(F::family)) {
+        b.note("a port that full NAT sends from?");
+        const model::FullNatConfig& pool = plan.settings.full_nat;
+        auto port = b.let_host_as<u64>("dport", headers.l4(&L4::dport));
+        port -= u64{pool.port_first};
+        b.jump_if(port <= u64{pool.port_last} - pool.port_first, like);
+    }
+    const auto ports = fast_target_ports(plan, F::family);
+    if (ports.empty()) return;
+    if (ports.size() > reply_ports_max) return b.jump(like);
+    b.note("from a target's port?");
+    auto port = b.let_bits<u16>("sport", headers.l4(&L4::sport));
+    choose_port(b, port, ports, [&](be16) { return like; });
+}
+
+template <class F, class L4>
 void gate_port(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, Ways& ways)
 {
     b.note("does anybody listen to the port?");
@@ -108,20 +145,18 @@ void gate_port(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, W
     const auto ports = ports_of<F, L4>(plan);
     {
         auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
-        if (ports.size() == 1 && !plan.has_full_nat(F::family))
+        if (ports.size() == 1 && !plan.translates_replies_early(F::family))
             return b.jump_if(port != ports.front().raw, nobody);
         choose_port(b, port, ports, [&](be16) { return listening; });
     }
-    if (plan.has_full_nat(F::family)) {
-        b.note("or does full NAT send from it?");
-        const model::FullNatConfig& pool = plan.settings.full_nat;
-        auto port = b.let_host_as<u64>("dport", headers.l4(&L4::dport));
-        port -= u64{pool.port_first};
-        b.jump_if(port <= u64{pool.port_last} - pool.port_first, listening);
-    }
+    go_if_like_reply(b, plan, headers, listening);
     b.jump(nobody);
     b.bind(listening);
 }
+template void go_if_like_reply(Dsl&, const model::Plan&, const Headers<V4, wire::Tcp>&, Label);
+template void go_if_like_reply(Dsl&, const model::Plan&, const Headers<V4, wire::Udp>&, Label);
+template void go_if_like_reply(Dsl&, const model::Plan&, const Headers<V6, wire::Tcp>&, Label);
+template void go_if_like_reply(Dsl&, const model::Plan&, const Headers<V6, wire::Udp>&, Label);
 template void gate_port(Dsl&, const model::Plan&, const Headers<V4, wire::Tcp>&, Ways&);
 template void gate_port(Dsl&, const model::Plan&, const Headers<V4, wire::Udp>&, Ways&);
 template void gate_port(Dsl&, const model::Plan&, const Headers<V6, wire::Tcp>&, Ways&);
@@ -135,7 +170,7 @@ void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Hea
     const auto ports = ports_of<F, L4>(plan);
     std::vector<Label> leaves;
     for (const be16 port : ports) leaves.push_back(b.label("port " + std::to_string(port.host())));
-    if (ports.size() > 1 || plan.has_full_nat(F::family)) {
+    if (ports.size() > 1 || plan.translates_replies_early(F::family)) {
         auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
         choose_port(b, port, ports, [&](be16 each) {
             return leaves[static_cast<std::size_t>(std::ranges::find(ports, each) - ports.begin())];

@@ -8,8 +8,12 @@
 
 namespace lb::datapath {
 
-/// Emits `goto no_listener` unless some listener has the packet's protocol and destination port, or replies
-/// of full NAT may come to it.
+/// Emits `goto like` where the packet's ports are such as replies have that are translated where they arrive.
+template <class F, class L4>
+void go_if_like_reply(bpf::Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, bpf::Label like);
+
+/// Emits `goto no_listener` unless some listener has the packet's protocol and destination port, or it is
+/// like a reply.
 template <class F, class L4>
 void gate_port(bpf::Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, Ways& ways);
 

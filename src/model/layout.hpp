@@ -29,8 +29,9 @@ using FlowKey6 = FlowKey<Address6>;
 static_assert(sizeof(FlowKey4) == 16 && sizeof(FlowKey6) == 40);
 
 /// `reply`: translated where it leaves. `reply_here`: its packets come to an address of lb's own (full NAT)
-/// and are translated where they arrive.
-enum class Direction : u8 { forward = 0, reply = 1, reply_here = 2 };
+/// and are translated where they arrive. `reply_either`: where they arrive if lb can send them on from there
+/// (fast path), else where they leave.
+enum class Direction : u8 { forward = 0, reply = 1, reply_here = 2, reply_either = 3 };
 
 /// What to do with a packet of that tuple: a rewrite that is ready to be applied, and what was seen so far.
 /// A connection has two of these, one per direction; each is found by the tuple that its packets carry.
@@ -66,7 +67,7 @@ struct TargetRow {
     Address6 address6{};
     be32 address4{};
     be16 port{};
-    u16 full_nat = 0; ///< 1: it sees an address of lb's as the source; 0: the client's
+    u16 replies = 0; ///< where they are translated: what is to be added to Direction::reply
     u32 proxy = 0;
     u32 carried = 0; ///< as in Flow
 };

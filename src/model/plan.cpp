@@ -214,15 +214,23 @@ void Planner::sort_listeners()
     });
 }
 
+Direction replies_of(const PlanTarget& target)
+{
+    return target.full_nat   ? Direction::reply_here
+           : target.fast_nat ? Direction::reply_either
+                             : Direction::reply;
+}
+
 } // namespace
 
 TargetRow target_row(const PlanTarget& target)
 {
     const IpAddress& ip = target.endpoint.ip;
-    TargetRow row{.port = be16(target.endpoint.port),
-                  .full_nat = target.full_nat,
-                  .proxy = target.proxy,
-                  .carried = target.carried};
+    TargetRow row{
+        .port = be16(target.endpoint.port),
+        .replies = static_cast<u16>(static_cast<u8>(replies_of(target)) - static_cast<u8>(Direction::reply)),
+        .proxy = target.proxy,
+        .carried = target.carried};
     if (ip.is_v6())
         row.address6 = ip.address6();
     else
@@ -312,7 +320,9 @@ bool Plan::has_fast_nat() const
                                [](const PlanProxy& proxy) { return is_fast_nat(proxy.mode, proxy.path); });
 }
 
-bool Plan::translates_replies_early() const { return has_full_nat(); }
+bool Plan::translates_replies_early() const { return has_full_nat() || has_fast_nat(); }
+
+bool Plan::translates_replies_early(Family family) const { return has_full_nat(family) || has_fast_nat(); }
 
 bool Plan::lb_sends() const { return has_dsr() || has_fast_nat(); }
 

@@ -154,6 +154,7 @@ struct Plan {
     bool has_full_nat(Family family) const; ///< the same of one that listens with it
     bool has_fast_nat() const;              ///< some proxy translates, and lb sends what it has translated
     bool translates_replies_early() const;  ///< some replies are translated where they arrive
+    bool translates_replies_early(Family family) const;
     bool lb_sends() const;                  ///< either: packets leave otherwise than by the kernel's stack
     bool has_persistence() const;           ///< some proxy keeps a client's address with its target
     bool has_features() const;              ///< some proxy asks for more than Maglev and NAT

@@ -71,6 +71,9 @@ constexpr std::string_view name_of(Outcome outcome)
     X(dsr_failed, ingress, drop, "to be carried to a target, and the kernel made no room for a header")      \
     X(no_source_address, ingress, drop, "full-nat to a target that this host has no address toward")         \
     X(reply_translated, ingress, pass, "a reply of full-nat, translated back toward the client")             \
+    X(reply_sent_back, ingress, tx, "a reply, translated and sent by the interface that it came in by")      \
+    X(reply_sent_on, ingress, redirect, "a reply, translated and sent by another interface")                 \
+    X(not_a_reply, ingress, pass, "on an interface toward targets, and no reply for the program there")      \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
     X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \
     X(egress_no_family, egress, pass, "of an IP version that no listener has")                               \

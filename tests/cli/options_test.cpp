@@ -41,7 +41,7 @@ TEST_CASE("what is not given has its default", "[cli]")
     CHECK_FALSE(options.overrides.stats);
     CHECK_FALSE(options.verbose);
     CHECK(options.format == DumpFormat::text);
-    CHECK(options.program == Which::both);
+    CHECK(options.program == Which::all);
     CHECK_FALSE(options.kernel);
     CHECK(options.log_level == 0);
     CHECK_FALSE(options.stats);

@@ -70,8 +70,10 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
             name == options.arrives_on ? (arrives_on_ == 0 ? loopback_index : arrives_on_) : elsewhere++;
     ingress_ = load(datapath::make_ingress(plan_, maps, options.kernel), resolver);
     egress_ = load(datapath::make_egress(plan_, maps, options.kernel), resolver);
+    if (options.inside) inside_ = load(datapath::make_inside(plan_, maps, options.kernel), resolver);
     if (arrives_on_ != 0)
-        attached_ = std::move(must(attach_xdp(ingress_, arrives_on_, kernel::XdpMode::native)).link);
+        attached_ = std::move(
+            must(attach_xdp(options.inside ? inside_ : ingress_, arrives_on_, kernel::XdpMode::native)).link);
 }
 
 // As the daemon does by the host's routes.

@@ -49,6 +49,8 @@ struct BenchOptions {
     /// Packets arrive on a real interface of this name, which has an XDP program natively (the kernel asks
     /// for that in test runs); else on lo.
     std::string real_interface = "";
+    /// The program for the targets' side is there, too, and on the real interface instead of the other.
+    bool inside = false;
 };
 
 class Bench {
@@ -57,6 +59,7 @@ public:
 
     Passage in(const Bytes& frame) const { return run(ingress_, frame, arrives_on_); }
     Passage out(const Bytes& frame) const { return run(egress_, frame, 0); }
+    Passage inside(const Bytes& frame) const { return run(inside_, frame, arrives_on_); }
     const kernel::Program& ingress() const { return ingress_; }
     const kernel::Program& egress() const { return egress_; }
     const model::Plan& plan() const { return plan_; }
@@ -80,7 +83,7 @@ private:
     model::Plan plan_ = {};
     runtime::Tables tables_ = {};
     kernel::Map own_slots_ = {};
-    kernel::Program ingress_ = {}, egress_ = {};
+    kernel::Program ingress_ = {}, egress_ = {}, inside_ = {};
     u32 arrives_on_ = 0; ///< 0: lo
     kernel::Link attached_ = {};
 };

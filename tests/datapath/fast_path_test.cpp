@@ -40,13 +40,6 @@ Bytes translated(const Packet& packet, const BenchOptions& options)
     return Bench(config_of("stack"), on_lo).in(build(packet)).frame;
 }
 
-Bytes one_hop_less(const Bytes& frame)
-{
-    Packet packet = *lab::parse(frame);
-    --packet.ttl;
-    return build(packet);
-}
-
 } // namespace
 
 TEST_CASE("a translated packet is sent by lb where the way is known, with one hop less", "[datapath][fast]")

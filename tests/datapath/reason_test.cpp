@@ -282,10 +282,12 @@ std::map<Reason, u64> all_counts(const Bench& bench)
     return counted;
 }
 
-// Those that need routes, neighbours and devices have their packets in dsr_way_test.cpp.
+// Those that need routes, neighbours and devices have their packets in dsr_way_test.cpp and
+// fast_reply_test.cpp.
 constexpr Reason of_the_way[] = {Reason::sent_back,        Reason::sent_on,        Reason::too_big,
                                  Reason::too_big_sent,     Reason::too_big_unsaid, Reason::dsr_not_on_link,
-                                 Reason::dsr_no_neighbour, Reason::dsr_no_device};
+                                 Reason::dsr_no_neighbour, Reason::dsr_no_device,  Reason::reply_sent_back,
+                                 Reason::reply_sent_on,    Reason::not_a_reply};
 
 } // namespace
 

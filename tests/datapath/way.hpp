@@ -15,6 +15,8 @@ using model::Reason;
 
 inline constexpr lab::Mac target_mac = {0x02, 0xaa, 0, 0, 0, 0x01};
 inline constexpr const char* target_mac_text = "02:aa:00:00:00:01";
+inline constexpr lab::Mac client_mac = {0x02, 0xbb, 0, 0, 0, 0x07};
+inline constexpr const char* client_mac_text = "02:bb:00:00:00:07";
 
 struct Net {
     lab::Namespace balancer{"way"}, client{"wayc"}, target{"wayt"};
@@ -34,6 +36,17 @@ struct Net {
         for (const char* each : {"10.0.0.1", "2001:db8:a::1"})
             balancer.ip(std::string("neigh replace ") + each + " lladdr " + target_mac_text +
                         " dev eth1 nud permanent");
+    }
+    void know_client() const
+    {
+        for (const char* each : {"192.0.2.7", "2001:db8:1::7"})
+            balancer.ip(std::string("neigh replace ") + each + " lladdr " + client_mac_text +
+                        " dev eth0 nud permanent");
+    }
+    void forget_client() const
+    {
+        for (const char* each : {"192.0.2.7", "2001:db8:1::7"})
+            balancer.ip(std::string("neigh del ") + each + " dev eth0");
     }
     void forget_target() const
     {
@@ -63,12 +76,13 @@ inline std::map<Reason, u64> counts(const Bench& bench)
     return counted;
 }
 
-// One frame: exactly this reason is counted.
-inline Bytes pass(const Bench& bench, const Bytes& frame, Reason reason)
+// One frame: exactly this reason is counted. `run` is the program that it meets.
+inline Bytes pass(const Bench& bench, const Bytes& frame, Reason reason,
+                  Passage (Bench::*run)(const Bytes&) const = &Bench::in)
 {
     auto expected = counts(bench);
     ++expected[reason];
-    const Passage passage = bench.in(frame);
+    const Passage passage = (bench.*run)(frame);
     const auto now = counts(bench);
     for (const auto& [each, count] : now) UNSCOPED_INFO(model::info(each).name << " " << count);
     CHECK(now == expected);
@@ -89,6 +103,13 @@ inline Bytes with_macs(Bytes frame, const lab::Mac& destination, const lab::Mac&
 
 inline const std::vector<BenchOptions> kernels = {
     {.real_interface = "eth0"}, {.kernel = *KernelFeatures::from_version("6.18"), .real_interface = "eth0"}};
+
+inline Bytes one_hop_less(const Bytes& frame)
+{
+    Packet packet = *lab::parse(frame);
+    --packet.ttl;
+    return build(packet);
+}
 
 inline void allow(const Bench& bench, const std::string& name)
 {

@@ -56,7 +56,7 @@ TEST_CASE("the layouts are those of version 1", "[layout]")
         64);
     CHECK(sizeof(TargetRow) == 32);
     check_members({MEMBER(TargetRow, address6, 0, 16), MEMBER(TargetRow, address4, 16, 4),
-                   MEMBER(TargetRow, port, 20, 2), MEMBER(TargetRow, full_nat, 22, 2),
+                   MEMBER(TargetRow, port, 20, 2), MEMBER(TargetRow, replies, 22, 2),
                    MEMBER(TargetRow, proxy, 24, 4), MEMBER(TargetRow, carried, 28, 4)},
                   32);
     CHECK(sizeof(FlowKey6) == 40);

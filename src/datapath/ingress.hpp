@@ -1,0 +1,38 @@
+// What the stages of the XDP programs share, and what translates a packet's headers there.
+#pragma once
+
+#include "datapath/carry.hpp"
+#include "datapath/checksum.hpp"
+#include "datapath/parse.hpp"
+
+namespace lb::datapath {
+
+struct Ingress {
+    bpf::Dsl& b;
+    const model::Plan& plan;
+    const Maps& maps;
+    Ways& ways;
+    const Parser& parser;
+    bpf::PacketBounds& packet;
+    const bpf::StackVar<u32>& ifindex;
+    const Carrying* carrying;          ///< null: lb sends nothing by itself, and no target answers by itself
+    const bpf::StackVar<u64>* context; ///< where lb sends by itself
+    const bpf::StackVar<u64>* l3_offset; ///< the same
+};
+
+/// Emits what the entry says into the headers.
+template <class F, class L4>
+void write_headers(const Ingress& in, const Headers<F, L4>& headers, const bpf::View<typename F::Flow>& flow)
+{
+    bpf::Dsl& b = in.b;
+    if constexpr (F::header_sum)
+        apply_delta(b, headers.ip(&F::Header::checksum), flow(&F::Flow::address_delta), false);
+    apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
+    if (in.plan.translates_replies_early(F::family))
+        copy_address(headers.ip(&F::Header::saddr), flow(&F::Flow::saddr));
+    copy_address(headers.ip(&F::Header::daddr), flow(&F::Flow::daddr));
+    headers.l4(&L4::sport) = flow(&F::Flow::sport);
+    headers.l4(&L4::dport) = flow(&F::Flow::dport);
+}
+
+} // namespace lb::datapath

@@ -1,0 +1,112 @@
+// The program on the targets' side: no connection begins here, and only replies are its business. Everything
+// else passes as it is.
+#include "datapath/dispatch.hpp"
+#include "datapath/fib.hpp"
+#include "datapath/flow.hpp"
+#include "datapath/fragment.hpp"
+#include "datapath/generate.hpp"
+#include "datapath/icmp.hpp"
+#include "datapath/reply.hpp"
+
+namespace lb::datapath {
+
+using namespace bpf;
+using model::Direction;
+using model::Reason;
+
+namespace {
+
+template <class F, class L4>
+void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPointer& l4,
+               const Frame<F>& frame)
+{
+    Dsl& b = in.b;
+    const Builder::StackScope scope(b);
+    b.note(std::is_same_v<L4, wire::Tcp> ? "TCP" : "UDP");
+    const Label other = in.ways.to(Reason::not_a_reply), like = b.label("like a reply"),
+                here = b.label("a reply");
+    const auto headers = parse_l4<F, L4>(in.parser, ip, l4);
+    in.packet.release_end();
+    go_if_like_reply(b, in.plan, headers, like);
+    b.jump(other);
+    b.bind(like);
+    b.note("the packet's tuple");
+    make_key<F>(frame.key, headers);
+    const auto flow = b.pointer<typename F::Flow>("flow");
+    find_flow(b, in.maps, frame, flow, other);
+    go_if_reply_here<F>(in, flow, here);
+    b.jump(other);
+    b.bind(here);
+    take_reply(in, headers, frame, flow, b.reserve_stack(sizeof(FibLookup4), "way"), other);
+}
+
+// Errors and later fragments of the fast path are the stack's, as it is with their connections' packets.
+template <class F> void take_family(const Ingress& in, const View<typename F::Header>& ip)
+{
+    Dsl& b = in.b;
+    const Builder::StackScope scope(b);
+    const Frame<F> frame(b);
+    const Label other = in.ways.to(Reason::not_a_reply);
+    b.note("the L4 header, where none but the plain IP header is before it");
+    auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
+    const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::not_a_reply,
+                                           [&]<class L4>() { translate<F, L4>(in, ip, l4, frame); });
+    b.bind(transports.icmp);
+    if (in.plan.has_full_nat(F::family))
+        translate_icmp_error(in.parser, in.maps, frame, ip, l4, Direction::forward,
+                             in.ways.to(Reason::icmp_forwarded), other);
+    else
+        b.jump(other);
+    b.bind(transports.later_fragment);
+    if (in.plan.has_full_nat(F::family))
+        follow_fragment(in.parser, in.maps, frame, ip, l4, Direction::forward,
+                        in.ways.to(Reason::fragment_forwarded));
+    else
+        b.jump(other);
+}
+
+} // namespace
+
+std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, const Maps& maps,
+                                                    const KernelFeatures& kernel)
+{
+    Dsl b("lb_inside", ProgramType::xdp, AttachType::xdp, {.gotol = kernel.isa_v4});
+    Ways ways(b, maps);
+    {
+        const auto ifindex = b.local<u32>("ifindex");
+        std::optional<StackVar<u64>> context, l3_offset;
+        if (kernel.xdp_frags || maps.carriers) {
+            b.note("the context, for the kernel's helpers");
+            context = b.local<u64>("context");
+            (*context)().store(r1);
+            l3_offset = b.local<u64>("l3 offset");
+        }
+        XdpPacket packet(b);
+        const Parser parser{.b = b,
+                            .packet = packet,
+                            .leave = [&](Reason reason) { return ways.to(reason); },
+                            .reasons = ingress_parse_reasons,
+                            .too_short = ways.to(Reason::truncated),
+                            .l3_offset = l3_offset,
+                            .check_length = true,
+                            .context = kernel.xdp_frags ? context : std::nullopt};
+        const Ingress in{.b = b,
+                         .plan = plan,
+                         .maps = maps,
+                         .ways = ways,
+                         .parser = parser,
+                         .packet = packet,
+                         .ifindex = ifindex,
+                         .carrying = nullptr,
+                         .context = context ? &*context : nullptr,
+                         .l3_offset = l3_offset ? &*l3_offset : nullptr};
+        go_by_family(parser, plan,
+                     [&]<class F>(const View<typename F::Header>& ip) { take_family<F>(in, ip); });
+    }
+    ways.emit();
+    auto program = b.finish();
+    if (program) program->frags = kernel.xdp_frags;
+    return program;
+}
+
+} // namespace lb::datapath

@@ -1,0 +1,146 @@
+#include "datapath/reply.hpp"
+
+#include "datapath/flow.hpp"
+#include "datapath/fragment.hpp"
+#include "datapath/live.hpp"
+#include "datapath/way.hpp"
+
+namespace lb::datapath {
+
+using namespace bpf;
+using model::CarrierRow;
+using model::Direction;
+using model::Reason;
+using model::TargetCounters;
+using wire::Ethernet;
+
+namespace {
+
+template <class F, class L4>
+void count_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+                 const View<typename F::Flow>& flow)
+{
+    Dsl& b = in.b;
+    const auto bytes = [&] { return ip_length(b, headers.ip); };
+    touch_flow(b, flow, headers.l4, bytes);
+    count_end(b, in.maps, frame, flow, headers.l4, Direction::reply);
+    count_target(b, in.maps, frame, flow, &TargetCounters::reply_packets, &TargetCounters::reply_bytes,
+                 bytes);
+    b.note("rewrite source and destination");
+    write_headers(in, headers, flow);
+}
+
+// Options, fragments and what has no hop left are the stack's work.
+template <class L4> void only_plain(Dsl& b, const Headers<V4, L4>& headers, Label otherwise)
+{
+    b.jump_if(headers.ip(&wire::Ipv4::version_ihl) != wire::ipv4_version_ihl, otherwise);
+    b.jump_if(headers.ip(&wire::Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), otherwise);
+    b.jump_if(headers.ip(&wire::Ipv4::ttl) <= u8{1}, otherwise);
+}
+template <class L4> void only_plain(Dsl& b, const Headers<V6, L4>& headers, Label otherwise)
+{
+    b.jump_if(headers.ip(&wire::Ipv6::next_header) != protocol_number<L4>, otherwise);
+    b.jump_if(headers.ip(&wire::Ipv6::hop_limit) <= u8{1}, otherwise);
+}
+
+// The packet as it will be, for the kernel's routing.
+template <class F, class L4, class Fib>
+void describe_reply(Dsl& b, const Headers<F, L4>& headers, const View<typename F::Flow>& flow,
+                    const StackView<Fib>& fib)
+{
+    fib.fill(0);
+    fib(&Fib::family) = F::header_sum ? fib_inet : fib_inet6;
+    fib(&Fib::l4_protocol) = protocol_number<L4>;
+    fib(&Fib::sport) = flow(&F::Flow::sport);
+    fib(&Fib::dport) = flow(&F::Flow::dport);
+    if constexpr (F::header_sum) fib(&Fib::tos) = headers.ip(&wire::Ipv4::tos);
+    copy_address(fib(&Fib::saddr), flow(&F::Flow::saddr));
+    copy_address(fib(&Fib::daddr), flow(&F::Flow::daddr));
+    const auto total = ip_length(b, headers.ip);
+    fib(&Fib::total_length).store(total.reg());
+}
+
+// A reply goes to the client of its entry. Else this is the memory of an entry that another CPU has just
+// taken out, with another entry in it. Full NAT has lb's address in the packet.
+template <class F, class L4>
+void compare_client(const Ingress& in, const Headers<F, L4>& headers, const View<typename F::Flow>& flow,
+                    Label missing)
+{
+    Dsl& b = in.b;
+    const Label full_nat = b.label("to lb's address");
+    if (in.plan.has_full_nat(F::family))
+        b.jump_if(flow(&F::Flow::direction) == Direction::reply_here, full_nat);
+    jump_if_differs(b, headers.ip(&F::Header::daddr), flow(&F::Flow::daddr), missing);
+    b.bind(full_nat);
+}
+
+// The way is asked for before a byte is changed; `goto slow` where anything of it is missing.
+template <class F, class L4>
+void send_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+                const View<typename F::Flow>& flow, StackRange way, Label missing, Label slow)
+{
+    using Fib = std::conditional_t<F::header_sum, FibLookup4, FibLookup6>;
+    Dsl& b = in.b;
+    b.note("a reply: may lb send it itself?");
+    const Builder::StackScope scope(b);
+    compare_client(in, headers, flow, missing);
+    b.jump_if((*in.l3_offset)() != u64{sizeof(Ethernet)}, slow);
+    only_plain(b, headers, slow);
+    const auto back = b.local<u8>("may send back");
+    frame.index() = flow(&F::Flow::target);
+    {
+        auto row = b.lookup_brief(*in.maps.carriers, frame.index, slow);
+        b.jump_if(row(&CarrierRow::sends) == u8{0}, slow);
+        back() = row(&CarrierRow::sends);
+    }
+    const StackView<FibLookup4> fib(b, way);
+    describe_reply(b, headers, flow, StackView<Fib>(b, way));
+    ask_way(b, *in.context, fib, slow);
+    take_device(b, in.maps, fib, slow);
+    count_reply(in, headers, frame, flow);
+    age(b, headers.ip);
+    b.note("Ethernet addresses of the way, and off");
+    write_macs(View<EthernetMacs>(b, in.packet.data(), -static_cast<i32>(sizeof(EthernetMacs))), fib);
+    jump_unless_back(b, *in.context, fib, in.ways.to(Reason::reply_sent_on));
+    b.jump_if(back().has(model::sends_tx), in.ways.to(Reason::reply_sent_back));
+    b.jump(in.ways.to(Reason::reply_sent_on));
+}
+
+} // namespace
+
+template <class F> void go_if_reply_here(const Ingress& in, const View<typename F::Flow>& flow, Label here)
+{
+    if (in.plan.has_full_nat(F::family))
+        in.b.jump_if(flow(&F::Flow::direction) == Direction::reply_here, here);
+    if (in.plan.has_fast_nat()) in.b.jump_if(flow(&F::Flow::direction) == Direction::reply_either, here);
+}
+
+template <class F, class L4>
+void take_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+                const View<typename F::Flow>& flow, StackRange way, Label missing)
+{
+    Dsl& b = in.b;
+    if (in.plan.has_fast_nat()) {
+        const Label slow = b.label("by the stack");
+        send_reply(in, headers, frame, flow, way, missing, slow);
+        b.bind(slow);
+    }
+    if (!in.plan.has_full_nat(F::family)) return b.jump(in.ways.to(Reason::reply));
+    if (in.plan.has_fast_nat())
+        b.jump_if(flow(&F::Flow::direction) == Direction::reply_either, in.ways.to(Reason::reply));
+    count_reply(in, headers, frame, flow);
+    remember_fragment(b, in.maps, frame, headers.ip, flow, Direction::forward);
+    b.jump(in.ways.to(Reason::reply_translated));
+}
+
+#define LB_INSTANTIATE(F)                                                                                    \
+    template void go_if_reply_here<F>(const Ingress&, const View<F::Flow>&, Label);              \
+    template void take_reply(const Ingress&, const Headers<F, wire::Tcp>&, const Frame<F>&,                  \
+                             const View<F::Flow>&, StackRange, Label);                                       \
+    template void take_reply(const Ingress&, const Headers<F, wire::Udp>&, const Frame<F>&,                  \
+                             const View<F::Flow>&, StackRange, Label);
+LB_INSTANTIATE(V4)
+LB_INSTANTIATE(V6)
+#undef LB_INSTANTIATE
+
+} // namespace lb::datapath
