@@ -50,6 +50,7 @@ public:
     {}
 
     Result<void> xdp(const kernel::Interface& on, const kernel::Program& program, model::XdpMode mode);
+    Result<void> inside(const AttachPlan& plan, const kernel::Interface& on, const kernel::Program& program);
     Result<void> tcx(const kernel::Interface& on, const kernel::Program& program);
     Result<void> filter(const kernel::Interface& on, const kernel::Program& program);
     /// Takes off what earlier runs left on interfaces that this one did not touch.
@@ -123,6 +124,18 @@ Result<void> Attacher::xdp(const kernel::Interface& on, const kernel::Program& p
     spdlog::info("{}: XDP attached, {}{}", on.name, native ? "native" : "generic",
                  attached->why_generic.empty() ? "" : " because " + attached->why_generic);
     return pin_fresh(attached->link, pin);
+}
+
+// The host chose the interface by its routes, so it has to do in whatever mode it can.
+Result<void> Attacher::inside(const AttachPlan& plan, const kernel::Interface& on,
+                              const kernel::Program& program)
+{
+    const auto mode = plan.xdp_mode == model::XdpMode::generic ? plan.xdp_mode : model::XdpMode::automatic;
+    auto done = xdp(on, program, mode);
+    if (done) return done;
+    if (plan.needs_inside) return context(done.error(), "attaching to " + on.name + ", where targets answer");
+    spdlog::warn("replies that arrive by {} take the kernel's way: {}", on.name, done.error().message);
+    return {};
 }
 
 Result<void> Attacher::tcx(const kernel::Interface& on, const kernel::Program& program)
@@ -202,22 +215,39 @@ void Attacher::roll_back()
 std::string xdp_pin(u32 ifindex) { return pin_of(xdp_role, ifindex); }
 
 Result<void> attach_all(const std::string& instance, State& state, const kernel::PinFolder& pins,
-                        const AttachPlan& plan, const kernel::Program& ingress, const kernel::Program& egress,
+                        const AttachPlan& plan, const AttachedPrograms& programs,
                         const KernelFeatures& features)
 {
     Attacher attacher(instance, state, pins);
     const auto all = [&]() -> Result<void> {
         for (const auto& on : plan.egress)
-            if (auto done = features.tcx ? attacher.tcx(on, egress) : attacher.filter(on, egress); !done)
+            if (auto done =
+                    features.tcx ? attacher.tcx(on, programs.egress) : attacher.filter(on, programs.egress);
+                !done)
                 return context(done.error(), "attaching to " + on.name);
+        for (const auto& on : plan.inside)
+            if (auto done = attacher.inside(plan, on, programs.inside); !done) return done;
         for (const auto& on : plan.ingress)
-            if (auto done = attacher.xdp(on, ingress, plan.xdp_mode); !done)
+            if (auto done = attacher.xdp(on, programs.ingress, plan.xdp_mode); !done)
                 return context(done.error(), "attaching to " + on.name);
         return attacher.remove_others();
     };
     auto done = all();
     if (!done) attacher.roll_back();
     return done;
+}
+
+Result<bool> attach_more(const std::string& instance, State& state, const kernel::PinFolder& pins,
+                         const AttachPlan& plan, const kernel::Program& inside)
+{
+    Attacher attacher(instance, state, pins);
+    bool any = false;
+    for (const auto& on : plan.inside) {
+        if (pins.has(xdp_pin(on.index))) continue;
+        if (auto done = attacher.inside(plan, on, inside); !done) return std::unexpected(done.error());
+        any = true;
+    }
+    return any;
 }
 
 Result<void> detach_all(State& state, const kernel::PinFolder& pins)

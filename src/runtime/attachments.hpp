@@ -15,15 +15,27 @@ namespace lb::runtime {
 struct AttachPlan {
     std::vector<kernel::Interface> ingress = {};
     std::vector<kernel::Interface> egress = {};
+    std::vector<kernel::Interface> inside = {}; ///< on the targets' side; see inside.hpp
     model::XdpMode xdp_mode = model::XdpMode::automatic;
+    bool needs_inside = false; ///< it is an error if `inside` is not to be had; else a warning
 };
 
-/// Puts both programs where the plan says, egress first, so that no reply leaves untranslated; takes those of
+struct AttachedPrograms {
+    const kernel::Program& ingress;
+    const kernel::Program& egress;
+    const kernel::Program& inside; ///< empty where the plan has no such interfaces
+};
+
+/// Puts the programs where the plan says, ingress last, so that no reply leaves untranslated; takes those of
 /// an earlier run off interfaces that are no longer named. On an error, what this call attached anew is taken
 /// off again, and what it replaced is put back.
 Result<void> attach_all(const std::string& instance, State& state, const kernel::PinFolder& pins,
-                        const AttachPlan& plan, const kernel::Program& ingress, const kernel::Program& egress,
+                        const AttachPlan& plan, const AttachedPrograms& programs,
                         const KernelFeatures& features);
+
+/// Puts the program on those of `plan.inside` that it is not on yet. Whether there were any.
+Result<bool> attach_more(const std::string& instance, State& state, const kernel::PinFolder& pins,
+                         const AttachPlan& plan, const kernel::Program& inside);
 
 /// The pin's name of the link to an interface's XDP hook.
 std::string xdp_pin(u32 ifindex);

@@ -204,7 +204,7 @@ Result<void> Running::load_and_attach(const model::Backend& backend, State& stat
         spdlog::info("MSS offered to clients: at most {} by IPv4, {} by IPv6", (*limits)->ipv4,
                      (*limits)->ipv6);
     }
-    if (auto done = attach_all(backend.instance, state, pins, attach, decap, clamp, *features); !done)
+    if (auto done = attach_all(backend.instance, state, pins, attach, {decap, clamp, {}}, *features); !done)
         return done;
     for (const auto& [name, map] : maps_) {
         if (auto removed = pins.remove(name); !removed) return std::unexpected(removed.error());

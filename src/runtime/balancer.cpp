@@ -8,6 +8,7 @@
 #include "kernel/features.hpp"
 #include "runtime/carriers.hpp"
 #include "runtime/host_settings.hpp"
+#include "runtime/inside.hpp"
 #include "runtime/instance.hpp"
 
 namespace lb::runtime {
@@ -91,9 +92,7 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
     const auto needed = needed_settings(plan_, *own);
     if (!needed) return std::unexpected(needed.error());
     if (auto set = apply_settings(instance_, *needed, Outdated::keep); !set) return set;
-    if (auto done = load_and_attach(
-            maps, *features, {.ingress = *ingress, .egress = *egress, .xdp_mode = plan_.settings.xdp_mode});
-        !done)
+    if (auto done = load_and_attach(maps, *features, {.ingress = *ingress, .egress = *egress}); !done)
         return done;
     // Only now: until here an earlier run's programs were at work, and needed what they needed.
     return apply_settings(instance_, *needed, Outdated::give_up);
@@ -111,7 +110,18 @@ Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelF
     if (!ingress) return std::unexpected(ingress.error());
     auto egress = load_program(datapath::make_egress(plan_, maps, features), resolver);
     if (!egress) return std::unexpected(egress.error());
-    if (auto attached = attach_all(instance_, state_, pins_, attach, *ingress, *egress, features); !attached)
+    if (plan_.translates_replies_early()) {
+        auto inside = load_program(datapath::make_inside(plan_, maps, features), resolver);
+        if (!inside) return std::unexpected(inside.error());
+        inside_ = std::move(*inside);
+    }
+    auto ways = inside_interfaces(plan_);
+    if (!ways) return std::unexpected(ways.error());
+    attach.inside = std::move(*ways);
+    attach.xdp_mode = plan_.settings.xdp_mode;
+    attach.needs_inside = plan_.has_full_nat();
+    if (auto attached = attach_all(instance_, state_, pins_, attach, {*ingress, *egress, inside_}, features);
+        !attached)
         return attached;
     // Which interfaces can be sent by depends on how the programs are attached.
     if (auto followed = follow_carriers(plan_, tables_); !followed) return followed;
@@ -125,13 +135,36 @@ Result<void> Balancer::follow_addresses()
     const auto own = kernel::host_addresses();
     if (!own) return std::unexpected(own.error());
     if (auto set = tables_.set_own_addresses(*own, plan_.loopback_interface); !set) return set;
+    return follow_ways();
+}
+
+// Where a route to targets leads by another interface, their replies will probably come by it.
+Result<void> Balancer::follow_ways()
+{
+    if (inside_) {
+        auto ways = inside_interfaces(plan_);
+        if (!ways) return std::unexpected(ways.error());
+        const auto added = attach_more(instance_, state_, pins_,
+                                       {.inside = std::move(*ways),
+                                        .xdp_mode = plan_.settings.xdp_mode,
+                                        .needs_inside = plan_.has_full_nat()},
+                                       inside_);
+        if (!added) return std::unexpected(added.error());
+        if (*added) {
+            const auto own = kernel::host_addresses();
+            if (!own) return std::unexpected(own.error());
+            const auto needed = needed_settings(plan_, *own);
+            if (!needed) return std::unexpected(needed.error());
+            if (auto set = apply_settings(instance_, *needed, Outdated::keep); !set) return set;
+        }
+    }
     return follow_carriers(plan_, tables_);
 }
 
 Result<Collected> Balancer::collect_idle(const std::function<void(const ConnectionClosed&)>& each)
 {
     // Routes change without a word on the monitor, and neighbours are to be asked for now and then.
-    if (auto followed = follow_carriers(plan_, tables_); !followed) return std::unexpected(followed.error());
+    if (auto followed = follow_ways(); !followed) return std::unexpected(followed.error());
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
     const auto timeouts = model::Timeouts::from(plan_.settings);

@@ -33,7 +33,8 @@ public:
     const model::Plan& plan() const { return plan_; }
     /// To be polled; then call follow_addresses().
     int monitor_fd() const { return monitor_.fd(); }
-    /// Brings up to date what the maps say of the host: own addresses, ways to targets.
+    /// Brings up to date what the maps say of the host: own addresses, ways to targets. Attaches where new
+    /// ways lead.
     Result<void> follow_addresses();
     /// One pass of the collector. `each`, where given, hears of the connections that it takes out.
     Result<Collected> collect_idle(const std::function<void(const ConnectionClosed&)>& each = {});
@@ -55,6 +56,7 @@ private:
     Result<void> bring_up(const model::Config& config, const std::optional<KernelFeatures>& known);
     Result<void> load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
                                  AttachPlan attach);
+    Result<void> follow_ways();
 
     std::string instance_;
     kernel::InstanceLock lock_;
@@ -64,6 +66,7 @@ private:
     model::Plan plan_ = {};
     Tables tables_ = {};
     JiffiesClock clock_ = {};
+    kernel::Program inside_ = {};
     std::optional<OpenedEvents> events_ = {};
     std::optional<LiveCounts> live_ = {}; ///< with least-connections
 };

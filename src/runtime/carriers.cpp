@@ -9,6 +9,7 @@
 #include "kernel/neighbours.hpp"
 #include "kernel/routes.hpp"
 #include "kernel/xdp_features.hpp"
+#include "runtime/inside.hpp"
 
 namespace lb::runtime {
 namespace {
@@ -104,10 +105,13 @@ Result<void> follow_carriers(const model::Plan& plan, const Tables& tables)
     if (!plan.lb_sends() && !plan.has_full_nat()) return {};
     const auto interfaces = kernel::list_interfaces();
     if (!interfaces) return std::unexpected(interfaces.error());
-    const auto ingress = ingress_of(plan, *interfaces);
-    const bool all_generic = std::ranges::all_of(ingress, is_generic);
+    auto programs_on = ingress_of(plan, *interfaces);
+    const auto inside = inside_interfaces(plan);
+    if (!inside) return std::unexpected(inside.error());
+    programs_on.insert(programs_on.end(), inside->begin(), inside->end());
+    const bool all_generic = std::ranges::all_of(programs_on, is_generic);
     const bool tx =
-        all_generic || std::ranges::find(ingress, "veth", &kernel::Interface::kind) == ingress.end();
+        all_generic || std::ranges::find(programs_on, "veth", &kernel::Interface::kind) == programs_on.end();
     const u8 sends = tx ? model::sends_redirect | model::sends_tx : model::sends_redirect;
     for (const auto& target : plan.targets)
         if (needs_carrier(target) || needs_source(plan, target))

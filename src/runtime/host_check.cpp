@@ -13,6 +13,7 @@
 #include "runtime/attachments.hpp"
 #include "runtime/carriers.hpp"
 #include "runtime/host_settings.hpp"
+#include "runtime/inside.hpp"
 
 namespace lb::runtime {
 namespace {
@@ -33,6 +34,7 @@ private:
     Result<void> check_targets();
     Result<void> check_way(const model::PlanTarget& target, const kernel::Route& route);
     Result<void> check_ways_back();
+    Result<void> check_inside();
     Result<void> check_settings();
     void check_reverse_path(const std::string& name);
     bool translates(u32 ifindex) const { return std::ranges::find(egress_, ifindex) != egress_.end(); }
@@ -129,6 +131,18 @@ Result<void> HostCheck::check_ways_back()
     return {};
 }
 
+// Where replies are translated as they arrive.
+Result<void> HostCheck::check_inside()
+{
+    const auto inside = inside_interfaces(plan_);
+    if (!inside) return std::unexpected(inside.error());
+    for (const auto& each : *inside) {
+        note("targets answer by " + each.name + ": lb run attaches a program there as well");
+        check_xdp(each);
+    }
+    return {};
+}
+
 // RFC 3704 strict mode: a packet whose sender is routed by another interface is dropped.
 void HostCheck::check_reverse_path(const std::string& name)
 {
@@ -163,8 +177,8 @@ Result<std::vector<Finding>> HostCheck::run()
     check_kernel();
     for (const auto& name : plan_.egress_interfaces)
         check_interface(name, std::ranges::find(plan_.interfaces, name) != plan_.interfaces.end());
-    for (const auto& step :
-         {&HostCheck::check_targets, &HostCheck::check_ways_back, &HostCheck::check_settings})
+    for (const auto& step : {&HostCheck::check_targets, &HostCheck::check_ways_back, &HostCheck::check_inside,
+                             &HostCheck::check_settings})
         if (const auto done = (this->*step)(); !done) return std::unexpected(done.error());
     return findings_;
 }

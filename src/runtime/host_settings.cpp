@@ -9,6 +9,7 @@
 
 #include "kernel/lock.hpp"
 #include "kernel/sysctl.hpp"
+#include "runtime/inside.hpp"
 #include "runtime/record_file.hpp"
 #include "runtime/reserved_ports.hpp"
 
@@ -135,16 +136,22 @@ constexpr const char* forwarding4 = "net/ipv4/ip_forward";
 constexpr const char* forwarding6 = "net/ipv6/conf/all/forwarding";
 
 // What has lb's own address as its source comes to the kernel as if it had arrived.
-void need_own_packets(const model::Plan& plan, std::map<std::string, std::string>& needed)
+Result<void> need_own_packets(const model::Plan& plan, std::map<std::string, std::string>& needed)
 {
-    if (!plan.has_dsr() && !plan.has_full_nat()) return;
+    if (!plan.has_dsr() && !plan.has_full_nat()) return {};
     if (plan.has(model::Family::ipv4)) needed[forwarding4] = "1";
     if (plan.has(model::Family::ipv6)) needed[forwarding6] = "1";
-    for (const auto& name : plan.interfaces) {
-        if (name == "lo") continue;
+    const auto need = [&](const std::string& name) {
         needed["net/ipv4/conf/" + name + "/accept_local"] = "1";
         if (needs_loose_reverse_path(name)) needed[reverse_path_setting(name)] = "2";
-    }
+    };
+    for (const auto& name : plan.interfaces)
+        if (name != "lo") need(name);
+    if (!plan.has_full_nat()) return {};
+    const auto inside = inside_interfaces(plan);
+    if (!inside) return std::unexpected(inside.error());
+    for (const auto& each : *inside) need(each.name);
+    return {};
 }
 
 } // namespace
@@ -175,7 +182,7 @@ Result<std::map<std::string, std::string>> needed_settings(const model::Plan& pl
     };
     for (const auto& target : plan.targets)
         if (elsewhere(target)) needed[target.endpoint.ip.is_v6() ? forwarding6 : forwarding4] = "1";
-    need_own_packets(plan, needed);
+    if (auto done = need_own_packets(plan, needed); !done) return std::unexpected(done.error());
     const auto reserved = needed_reserved_ports(plan, own);
     if (!reserved) return std::unexpected(reserved.error());
     if (*reserved) needed[reserved_ports_setting] = **reserved;

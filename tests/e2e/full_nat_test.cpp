@@ -13,17 +13,18 @@ constexpr const char* two_targets6 = R"([
     {"ip": "2001:db8:a::11", "port": 8080, "weight": 50},
     {"ip": "2001:db8:a::12", "port": 8080, "weight": 50}])";
 
-// Replies come in by the bridge.
+// Replies come in by the bridge, where lb attaches by itself.
+const std::string outside = R"(["eth0", "eth1"])";
 const std::string all = R"(["eth0", "eth1", "br0"])";
 
-std::string full_proxy(const std::string& targets = two_targets)
+std::string full_proxy(const std::string& targets = two_targets, const std::string& interfaces = outside)
 {
-    return proxy({.interfaces = all, .target = targets, .more = full_nat});
+    return proxy({.interfaces = interfaces, .target = targets, .more = full_nat});
 }
 std::string full_proxy6()
 {
     return proxy({.name = "six",
-                  .interfaces = all,
+                  .interfaces = outside,
                   .listen = std::string("\"address\": \"") + vip6 + '"',
                   .target = two_targets6,
                   .more = full_nat});
@@ -84,7 +85,7 @@ TEST_CASE("a client on its target's own subnet is served by full NAT", "[e2e][fu
     const auto servers = start_backends(net);
     net.b1.exec("ethtool -K eth0 tx off");
     net.b2.exec("ethtool -K eth0 tx off");
-    Daemon lb(net.balancer, config({full_proxy(target("10.0.0.11"))}), instance_name());
+    Daemon lb(net.balancer, config({full_proxy(target("10.0.0.11"), all)}), instance_name());
     lb.start();
     const Call call{.to = vip_web, .netns = net.b2.fd()};
     const Tally connections = run_short({.call = call, .count = 500});
@@ -186,5 +187,28 @@ TEST_CASE("connections of full NAT outlive kill -9 and a new start", "[e2e][full
     CHECK(report.broken == 0);
     CHECK(report.moved == 0);
     lb.stop();
+    CHECK(net.balancer.sysctl("ipv4/conf/br0/accept_local") == "0");
+}
+
+TEST_CASE("where the way to targets changes, full NAT goes along", "[e2e][full-nat]")
+{
+    Topology net;
+    const auto servers = start_backends(net);
+    net.b3.exec("ethtool -K eth0 tx off");
+    net.balancer.ip("route replace 10.0.3.0/24 via 192.0.2.10 dev eth0");
+    Daemon lb(net.balancer,
+              config({proxy({.interfaces = R"(["eth1"])", .target = target("10.0.3.13"), .more = full_nat})}),
+              instance_name());
+    lb.start();
+    const auto programs = [&] { return net.balancer.exec("bpftool net show"); };
+    CHECK(programs().find("eth0") != std::string::npos);
+    CHECK(programs().find("br0") == std::string::npos);
+    net.balancer.ip("route replace 10.0.3.0/24 via 10.0.0.254 dev br0");
+    net.balancer.ip("addr add 10.99.0.1/32 dev lo"); // of this lb hears at once
+    CHECK(who_until({.to = vip_web, .netns = net.c2.fd()}, "b3") == "b3");
+    CHECK(programs().find("br0") != std::string::npos);
+    CHECK(net.balancer.sysctl("ipv4/conf/br0/accept_local") == "1");
+    lb.stop();
+    CHECK(programs().find("br0") == std::string::npos);
     CHECK(net.balancer.sysctl("ipv4/conf/br0/accept_local") == "0");
 }
