@@ -134,7 +134,7 @@ void take_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>
 }
 
 #define LB_INSTANTIATE(F)                                                                                    \
-    template void go_if_reply_here<F>(const Ingress&, const View<F::Flow>&, Label);              \
+    template void go_if_reply_here<F>(const Ingress&, const View<F::Flow>&, Label);                          \
     template void take_reply(const Ingress&, const Headers<F, wire::Tcp>&, const Frame<F>&,                  \
                              const View<F::Flow>&, StackRange, Label);                                       \
     template void take_reply(const Ingress&, const Headers<F, wire::Udp>&, const Frame<F>&,                  \

@@ -155,9 +155,9 @@ struct Plan {
     bool has_fast_nat() const;              ///< some proxy translates, and lb sends what it has translated
     bool translates_replies_early() const;  ///< some replies are translated where they arrive
     bool translates_replies_early(Family family) const;
-    bool lb_sends() const;                  ///< either: packets leave otherwise than by the kernel's stack
-    bool has_persistence() const;           ///< some proxy keeps a client's address with its target
-    bool has_features() const;              ///< some proxy asks for more than Maglev and NAT
+    bool lb_sends() const;        ///< either: packets leave otherwise than by the kernel's stack
+    bool has_persistence() const; ///< some proxy keeps a client's address with its target
+    bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together

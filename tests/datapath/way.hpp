@@ -116,4 +116,9 @@ inline void allow(const Bench& bench, const std::string& name)
     must(bench.map("devices").update(index_of(name), index_of(name)));
 }
 
+inline void forbid(const Bench& bench, const std::string& name)
+{
+    must(bench.map("devices").remove(index_of(name)));
+}
+
 } // namespace lb::test
