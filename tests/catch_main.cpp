@@ -1,3 +1,4 @@
-// Catch2's main, compiled once for every test executable.
-#define CATCH_CONFIG_MAIN
-#include <catch2/catch.hpp>
+// The main of test programs that need no other.
+#include "catch_run.hpp"
+
+int main(int argc, char** argv) { return lb::test::run_tests(argc, argv); }

@@ -1,8 +1,9 @@
 // A client, a tunnel that is not lb's, and `lb backend` in front of a real server, which answers directly.
 //
 //   client 198.51.100.7, 2001:db8:7::7 (lbtun) ... eth0 10.0.0.1 ------ eth0 10.0.0.2 backend, VIP on lo
-#define CATCH_CONFIG_RUNNER
 #include "lab/main.hpp"
+
+#include <catch2/catch.hpp>
 
 #include "encapsulator.hpp"
 #include "lab/backend.hpp"

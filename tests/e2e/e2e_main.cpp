@@ -1,2 +1,1 @@
-#define CATCH_CONFIG_RUNNER
 #include "lab/main.hpp"

@@ -1,7 +1,8 @@
 // The lab has to be right before it may judge: traffic flows without a balancer, with nftables in the
 // balancer's place it is counted where it went, and where rules are missing it is counted as failed.
-#define CATCH_CONFIG_RUNNER
 #include "lab/main.hpp"
+
+#include <catch2/catch.hpp>
 
 #include "lab/client.hpp"
 #include "lab/tap.hpp"

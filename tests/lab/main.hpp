@@ -1,10 +1,10 @@
 // The main of test executables that need the lab: they end with 77, the test runner's sign for a skip, and a
-// reason where it cannot be had. Include in one file, with CATCH_CONFIG_RUNNER defined before Catch2 is.
+// reason where it cannot be had. Include in one file.
 #pragma once
 
-#include <catch2/catch.hpp>
 #include <cstdio>
 
+#include "catch_run.hpp"
 #include "lab/netns.hpp"
 
 int main(int argc, char** argv)
@@ -13,5 +13,5 @@ int main(int argc, char** argv)
         std::fprintf(stderr, "skipped: %s\n", reason->c_str());
         return 77;
     }
-    return Catch::Session().run(argc, argv);
+    return lb::test::run_tests(argc, argv);
 }

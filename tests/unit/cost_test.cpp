@@ -2,7 +2,6 @@
 // it, counted by the interpreter. The numbers below are literals, so that every change of the generated code
 // shows in a review. To accept new ones: run `cost_test table`, see that each paragraph's steps are what the
 // change was meant to cost or save, and put the totals into `expected`.
-#define CATCH_CONFIG_RUNNER
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "catch_run.hpp"
 #include "datapath/generate.hpp"
 #include "lab/packet.hpp"
 #include "lb/asm/interpreter.hpp"
@@ -243,6 +243,6 @@ TEST_CASE("each instruction is accounted to one paragraph", "[cost]")
 
 int main(int argc, char** argv)
 {
-    if (argc != 2 || std::string_view(argv[1]) != "table") return Catch::Session().run(argc, argv);
+    if (argc != 2 || std::string_view(argv[1]) != "table") return lb::test::run_tests(argc, argv);
     for (const Cost& cost : measured()) std::printf("%s\n", table_of(cost).c_str());
 }
