@@ -172,6 +172,24 @@ TEST_CASE("whatever is missing or unusual leaves a reply to the stack, untouched
     });
 }
 
+TEST_CASE("the way is that of the packet as the client will see it", "[datapath][fast]")
+{
+    const Net net;
+    net.know_client();
+    net.balancer.run([&] {
+        const Bench bench(fast_nat, options_of(kernels[0]));
+        allow(bench, "eth0");
+        const Packet reply = reply_to(bench, request(false, lab::Tcp{}));
+        for (const char* rule : {"from 192.0.2.1", "from 192.0.2.1 ipproto tcp sport 80"}) {
+            INFO(rule);
+            net.balancer.ip(std::string("rule add prio 10 ") + rule + " prohibit");
+            pass(bench, build(reply), Reason::reply);
+            net.balancer.ip("rule del prio 10");
+            pass(bench, build(reply), Reason::reply_sent_on);
+        }
+    });
+}
+
 TEST_CASE("fragments of replies and errors about them are the stack's, on the fast path, too",
           "[datapath][fast]")
 {
@@ -252,6 +270,8 @@ TEST_CASE("replies of full NAT are translated on the targets' side, whoever send
                     const Packet reply = reply_to(bench, first);
                     CHECK((pass(bench, build(reply), Reason::reply_translated, &Bench::inside) ==
                            build(seen(first, reply))));
+                    // It came to lb's address: on the way out it is nobody's.
+                    CHECK((bench.out(build(reply)).frame == build(reply)));
                 }
         }
     });
