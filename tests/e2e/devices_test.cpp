@@ -16,10 +16,11 @@ std::optional<std::string> missing_device()
 {
     if (auto reason = start_lab()) return reason;
     const Namespace host("probe");
-    for (const char* words : {"ip link add bond0 type bond", "ip link add lbipip type ipip external",
-                              "ip link add lbip6 type ip6tnl external", "ip link add dummy0 type dummy",
-                              "ip link add link dummy0 dummy0.10 type vlan id 10", "ip fou add port 6080 gue",
-                              "tc qdisc add dev dummy0 root netem loss 1%"}) {
+    for (const char* words :
+         {"ip link add bond0 type bond", "ip link add lbipip type ipip external",
+          "ip link add lbip6 type ip6tnl external", "ip link add dummy0 type dummy",
+          "ip link add link dummy0 dummy0.10 type vlan id 10", "modprobe fou", "modprobe fou6",
+          "ip fou add port 6080 gue", "tc qdisc add dev dummy0 root netem loss 1%"}) {
         std::istringstream in(std::string("ip netns exec ") + host.name() + ' ' + words);
         Argv argv;
         for (std::string word; in >> word;) argv.push_back(word);
@@ -90,7 +91,7 @@ void obey_print(const Namespace& host, const std::string& mode)
                              "--mode", mode, "--print"},
                             host.fd());
     REQUIRE(said.status == 0);
-    std::istringstream lines(said.out);
+    std::istringstream lines(said.text);
     for (std::string line; std::getline(lines, line);) {
         if (line.empty() || line.front() == '#') continue;
         INFO(line);
