@@ -37,7 +37,11 @@ std::string tunnel_devices(const Backend& backend)
         if (outer.ipv4) text += "modprobe fou\nip fou add port " + port + " gue\n";
         if (outer.ipv6) text += "modprobe fou6\nip -6 fou add port " + port + " gue\n";
     }
+    // Reverse path filtering, the loose one too, refuses what comes by a device without an IPv4 address.
     const auto device = [&](const std::string& name) {
+        const auto vip = std::ranges::find_if(backend.vips, [](const auto& one) { return !one.is_v6(); });
+        if (vip != backend.vips.end() && name != "sit0")
+            text += "ip addr add " + vip->text() + "/32 dev " + name + "\n";
         text += "sysctl -w net.ipv4.conf." + name + ".rp_filter=2\nip link set " + name + " up\n";
     };
     if (outer.ipv4 && vips.ipv4) {

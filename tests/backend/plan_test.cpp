@@ -104,6 +104,7 @@ sysctl -w net.ipv4.conf.eth0.arp_ignore=1
 sysctl -w net.ipv4.conf.eth0.arp_announce=2
 ip addr add 192.0.2.1/32 dev lo
 ip link add lbipip type ipip external
+ip addr add 192.0.2.1/32 dev lbipip
 sysctl -w net.ipv4.conf.lbipip.rp_filter=2
 ip link set lbipip up
 nft add table inet lb_backend
@@ -130,12 +131,14 @@ ip fou add port 6080 gue
 modprobe fou6
 ip -6 fou add port 6080 gue
 ip link add lbipip type ipip external
+ip addr add 192.0.2.1/32 dev lbipip
 sysctl -w net.ipv4.conf.lbipip.rp_filter=2
 ip link set lbipip up
 modprobe sit
 sysctl -w net.ipv4.conf.sit0.rp_filter=2
 ip link set sit0 up
 ip link add lbip6 type ip6tnl external
+ip addr add 192.0.2.1/32 dev lbip6
 sysctl -w net.ipv4.conf.lbip6.rp_filter=2
 ip link set lbip6 up
 nft add table inet lb_backend
