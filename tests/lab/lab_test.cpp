@@ -2,6 +2,8 @@
 // balancer's place it is counted where it went, and where rules are missing it is counted as failed.
 #include "lab/main.hpp"
 
+#include <signal.h>
+
 #include <catch2/catch.hpp>
 
 #include "lab/client.hpp"
