@@ -277,7 +277,7 @@ TEST_CASE("replies of full NAT are translated on the targets' side, whoever send
     });
 }
 
-TEST_CASE("replies by the stack and by the fast path stand in one program", "[datapath][fast]")
+TEST_CASE("replies by the stack and by the fast path stand in one program", "[datapath][fast][kernels]")
 {
     const Net net;
     net.know_client();
