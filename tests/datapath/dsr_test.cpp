@@ -292,7 +292,7 @@ void play_mixed(u32 seed, const BenchOptions& kernel)
 
 } // namespace
 
-TEST_CASE("proxies of every mode stand beside one another in one program", "[datapath][dsr][kernels][mixed][kernels]")
+TEST_CASE("proxies of every mode stand beside one another in one program", "[datapath][dsr][mixed][kernels]")
 {
     nowhere([] {
         if (const char* seed = std::getenv("LB_TEST_SEED"))
