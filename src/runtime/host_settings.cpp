@@ -1,13 +1,13 @@
 #include "runtime/host_settings.hpp"
 
 #include <spdlog/spdlog.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <set>
 #include <thread>
 
 #include "kernel/lock.hpp"
+#include "kernel/network_namespace.hpp"
 #include "kernel/sysctl.hpp"
 #include "runtime/inside.hpp"
 #include "runtime/record_file.hpp"
@@ -26,13 +26,11 @@ struct ChangedSetting {
 };
 using Record = std::map<std::string, ChangedSetting>; ///< by name under /proc/sys
 
-// The settings are those of a network namespace; its number in nsfs tells it from others. The dot
-// keeps the name apart from those of instances.
+// The settings are those of a network namespace, and go with it. The dot keeps the name apart from those of
+// instances.
 std::string record_file()
 {
-    struct stat status {};
-    const bool known = ::stat("/proc/self/ns/net", &status) == 0;
-    return std::string(records_folder) + "/.host-settings-" + std::to_string(known ? status.st_ino : 0) +
+    return std::string(records_folder) + "/.host-settings-" + std::to_string(kernel::network_namespace_id()) +
            ".json";
 }
 

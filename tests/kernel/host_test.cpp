@@ -2,14 +2,18 @@
 #include "kernel/bpffs.hpp"
 #include "kernel/features.hpp"
 #include "kernel/lock.hpp"
+#include "kernel/network_namespace.hpp"
 #include "kernel/sysctl.hpp"
 #include "kernel_fixture.hpp"
 
 #include <cerrno>
 #include <filesystem>
+#include <sched.h>
+#include <set>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 using namespace lb;
@@ -36,6 +40,17 @@ TEST_CASE("features are printed with those that are missing")
           "Linux 6.1: jiffies64 coarse_clock bpf_loop xdp_frags; without isa_v4 tcx may_goto load_acquire");
     CHECK(to_text(must(features_of_version("6.18"))) ==
           "Linux 6.18: jiffies64 coarse_clock bpf_loop xdp_frags isa_v4 tcx may_goto load_acquire");
+}
+
+TEST_CASE("a network namespace has a number that no later one has")
+{
+    std::set<u64> numbers{network_namespace_id()};
+    CHECK(network_namespace_id() == *numbers.begin());
+    for (int i = 0; i < 20; ++i) // each goes with its thread, so that its inode is free again
+        std::thread([&] {
+            if (::unshare(CLONE_NEWNET) == 0) numbers.insert(network_namespace_id());
+        }).join();
+    CHECK(numbers.size() == 21);
 }
 
 TEST_CASE("an instance has a folder of its own that goes with its last pin")
