@@ -8,6 +8,7 @@
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
 #include "datapath/live.hpp"
+#include "datapath/martian.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/rate_limit.hpp"
 #include "datapath/reply.hpp"
@@ -81,6 +82,7 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     const Label matched = b.label("matched");
     match_listener(b, in.plan, in.maps, headers, frame, fresh, in.ifindex, in.ways, matched);
     b.bind(matched);
+    refuse_martians(b, in.plan, headers, in.ifindex, in.ways);
     if (in.maps.proxies) read_proxy(b, in.maps, fresh, in.ways);
     check_lists<F, L4>(b, in.plan, in.maps, frame, fresh, in.ways);
     const Limiter<F, L4> limiter{b, in.plan, in.maps, frame, fresh, in.ways};

@@ -73,6 +73,7 @@ constexpr std::string_view name_of(Outcome outcome)
     X(reply_translated, ingress, pass, "a reply of full-nat, translated back toward the client")             \
     X(reply_sent_back, ingress, tx, "a reply, translated and sent by the interface that it came in by")      \
     X(reply_sent_on, ingress, redirect, "a reply, translated and sent by another interface")                 \
+    X(martian_address, ingress, pass, "from an address that no client has, or to one that no VIP has")       \
     X(not_a_reply, ingress, pass, "on an interface toward targets, and no reply for the program there")      \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
     X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \

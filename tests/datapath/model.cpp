@@ -86,6 +86,36 @@ bool Model::has_room(u8 version, std::size_t more) const
     return static_cast<std::size_t>(entries) + more <= 2 * room;
 }
 
+namespace {
+
+// RFC 6890's registries, by the octets.
+bool nobodys(const Address& address)
+{
+    const auto& octet = address.octets;
+    if (!address.six()) return octet[0] == 0 || octet[0] >= 224;
+    return octet[0] == 0xff;
+}
+
+bool no_source(const Address& address)
+{
+    if (nobodys(address)) return true;
+    const auto& octet = address.octets;
+    if (!address.six()) return octet[0] == 127;
+    if (octet[0] == 0xfe && (octet[1] & 0xc0) == 0x80) return true;
+    if (std::any_of(octet.begin(), octet.begin() + 10, [](u8 each) { return each != 0; })) return false;
+    if (octet[10] == 0xff && octet[11] == 0xff) return true;
+    return std::all_of(octet.begin() + 10, octet.begin() + 15, [](u8 each) { return each == 0; }) &&
+           octet[15] <= 1;
+}
+
+} // namespace
+
+bool Model::martian(const ModelTuple& tuple, ModelKind kind)
+{
+    return no_source(tuple.saddr) || tuple.saddr == tuple.daddr ||
+           (kind == ModelKind::any && nobodys(tuple.daddr));
+}
+
 const ModelListener* Model::listener_of(const ModelTuple& tuple, const std::string& interface) const
 {
     for (const auto kind : {ModelKind::given, ModelKind::own, ModelKind::any})
@@ -213,6 +243,7 @@ Judgement Model::open(const Bytes& frame, const Parsed& parsed, const std::strin
         });
         return {port ? Reason::other_address : Reason::no_listener, frame};
     }
+    if (interface != "lo" && martian(from, listener->kind)) return {Reason::martian_address, frame};
     if (!lets_in(facts_.proxies[listener->proxy], from.saddr)) return {Reason::denied, frame};
     const ModelGroup& group = group_of(facts_.proxies[listener->proxy], from.saddr);
     if (group.empty()) return {Reason::no_target, frame};

@@ -104,6 +104,7 @@ private:
     bool ended(const Entry& forward) const;
     bool half_open(const ModelTuple& tuple, const Entry& forward) const;
     void take_place(const ModelTuple& tuple);
+    static bool martian(const ModelTuple& tuple, ModelKind kind);
     bool has_room(u8 version, std::size_t more) const;
     bool full_nat(u8 version) const;
     bool may_be_ours(const Parsed& parsed) const;

@@ -220,6 +220,8 @@ Case case_of(Reason reason)
             .frame = syn};
     case Reason::reply_translated:
         return {.config = full_nat, .before = opened, .frame = build(answer_to_lb())};
+    case Reason::martian_address:
+        return {.frame = build({.saddr = ip("127.0.0.1"), .daddr = ip("192.0.2.1"), .l4 = Tcp{}})};
     case Reason::encapsulated:
         return {.config = carried, .frame = syn};
     case Reason::dsr_tagged:

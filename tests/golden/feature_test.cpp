@@ -265,6 +265,63 @@ TEST_CASE("without session-persistence no session is looked up", "[feature]")
     CHECK(with({{.more = R"("session-persistence": {"timeout-sec": 7})"}}).ingress.code == kept.ingress.code);
 }
 
+TEST_CASE("a way of forwarding that no proxy has costs nothing", "[feature]")
+{
+    struct Row {
+        std::string forwarding;
+        bool sends, own_source, tunnel;
+    };
+    const std::string port = R"({"ip": "10.0.0.1", "port": 80})";
+    const Row rows[] = {{R"("mode": "nat", "path": "fast")", true, false, false},
+                        {R"("mode": "full-nat")", false, true, false},
+                        {R"("mode": "full-nat", "path": "fast")", true, true, false},
+                        {R"("mode": "dsr-l2")", true, false, false},
+                        {R"("mode": "dsr-ipip")", true, false, true},
+                        {R"("mode": "dsr-gue")", true, false, true}};
+    const Programs without = with({{.target = port}});
+    const auto check = [](const Programs& programs, const Row& row) {
+        INFO(row.forwarding);
+        for (const char* map : {"carriers", "devices"}) CHECK(names(programs.ingress, map) == row.sends);
+        CHECK(calls(programs.ingress, Helper::fib_lookup) == row.sends);
+        CHECK(calls(programs.ingress, Helper::redirect_map) == row.sends);
+        CHECK(names(programs.ingress, "nat_sources") == row.own_source);
+        CHECK(calls(programs.ingress, Helper::get_prandom_u32) == row.own_source);
+        if (row.tunnel || !row.sends) CHECK(calls(programs.ingress, Helper::xdp_adjust_head) == row.tunnel);
+    };
+    check(without, {"nat", false, false, false});
+    for (const Row& row : rows) {
+        const Programs with_it = with({{.target = port, .more = "\"forwarding\": {" + row.forwarding + "}"}});
+        check(with_it, row);
+        CHECK(size(with_it.ingress) > size(without.ingress));
+        // Beside a proxy that has it, one without costs its listener alone.
+        const Programs beside = with({{.target = port, .more = "\"forwarding\": {" + row.forwarding + "}"},
+                                      {.name = "b", .port = "80", .listen = R"("address": "192.0.2.2")"}});
+        check(beside, row);
+    }
+}
+
+TEST_CASE("what is off by default is off when it is written, too", "[feature]")
+{
+    const Programs base = with({{}});
+    for (const char* more :
+         {R"("algorithm": "maglev")", R"("session-persistence": false)", R"("allow": [])", R"("deny": [])",
+          R"("source-routes": [])", R"("weight-mode": "relative")", R"("forwarding": {"mode": "nat"})",
+          R"("forwarding": {"path": "auto"})", R"("forwarding": {"path": "stack"})", R"("rate-limits": {})",
+          R"("rate-limits": {"per-source": false, "per-target": false})"}) {
+        INFO(more);
+        const Programs written = with({{.more = more}});
+        CHECK(written.ingress.code == base.ingress.code);
+        CHECK(written.egress.code == base.egress.code);
+    }
+    for (const char* settings : {R"("stats-enabled": false)", R"("full-nat": {"ports": "20000-29999"})",
+                                 R"("full-nat": {"addresses": ["10.0.0.254"]})", R"("rate-limits": {})"}) {
+        INFO(settings);
+        const Programs written = with({{}}, settings);
+        CHECK(written.ingress.code == base.ingress.code);
+        CHECK(written.egress.code == base.egress.code);
+    }
+}
+
 TEST_CASE("one port is compared once; ports beyond four are searched by halves", "[feature]")
 {
     const auto listeners = [](u32 count) {

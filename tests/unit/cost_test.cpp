@@ -36,8 +36,8 @@ const char* const there = "map_lookup_elem jiffies64 map_lookup_elem";
 const char* const back = "map_lookup_elem jiffies64 map_lookup_elem l4_csum_replace l4_csum_replace";
 
 const Expected expected[] = {
-    {"TCP in, first packet", 338, new_connection}, {"TCP in, established", 107, there},
-    {"TCP out, established", 115, back},           {"UDP in, first packet", 338, new_connection},
+    {"TCP in, first packet", 348, new_connection}, {"TCP in, established", 107, there},
+    {"TCP out, established", 115, back},           {"UDP in, first packet", 348, new_connection},
     {"UDP in, established", 104, there},           {"UDP out, established", 112, back},
 };
 
