@@ -237,17 +237,23 @@ Result<void> attach_all(const std::string& instance, State& state, const kernel:
     return done;
 }
 
-Result<bool> attach_more(const std::string& instance, State& state, const kernel::PinFolder& pins,
+AttachedMore attach_more(const std::string& instance, State& state, const kernel::PinFolder& pins,
                          const AttachPlan& plan, const kernel::Program& inside)
 {
     Attacher attacher(instance, state, pins);
-    bool any = false;
+    AttachedMore more;
     for (const auto& on : plan.inside) {
         if (pins.has(xdp_pin(on.index))) continue;
-        if (auto done = attacher.inside(plan, on, inside); !done) return std::unexpected(done.error());
-        any = true;
+        if (const auto done = attacher.inside(plan, on, inside); !done) {
+            spdlog::error("{}", done.error().message);
+            more.refused.push_back(on.index);
+        } else if (pins.has(xdp_pin(on.index))) {
+            more.any = true;
+        } else {
+            more.refused.push_back(on.index);
+        }
     }
-    return any;
+    return more;
 }
 
 Result<void> detach_all(State& state, const kernel::PinFolder& pins)

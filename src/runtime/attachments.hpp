@@ -33,8 +33,12 @@ Result<void> attach_all(const std::string& instance, State& state, const kernel:
                         const AttachPlan& plan, const AttachedPrograms& programs,
                         const KernelFeatures& features);
 
-/// Puts the program on those of `plan.inside` that it is not on yet. Whether there were any.
-Result<bool> attach_more(const std::string& instance, State& state, const kernel::PinFolder& pins,
+struct AttachedMore {
+    bool any = false;
+    std::vector<u32> refused = {}; ///< indices of interfaces where it is not to be had, which is logged
+};
+/// Puts the program on those of `plan.inside` that it is not on yet.
+AttachedMore attach_more(const std::string& instance, State& state, const kernel::PinFolder& pins,
                          const AttachPlan& plan, const kernel::Program& inside);
 
 /// The pin's name of the link to an interface's XDP hook.

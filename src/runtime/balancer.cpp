@@ -138,33 +138,42 @@ Result<void> Balancer::follow_addresses()
     return follow_ways();
 }
 
-// Where a route to targets leads by another interface, their replies will probably come by it.
+// Where a route to targets leads by another interface, their replies will probably come by it. One that is
+// somebody else's is asked for again when it has become free.
+Result<void> Balancer::follow_inside()
+{
+    auto ways = inside_interfaces(plan_);
+    if (!ways) return std::unexpected(ways.error());
+    std::erase_if(*ways, [&](const kernel::Interface& each) {
+        const auto occupant = kernel::xdp_occupant(each.index);
+        return refused_.contains(each.index) && occupant && *occupant;
+    });
+    const auto more = attach_more(instance_, state_, pins_,
+                                  {.inside = std::move(*ways),
+                                   .xdp_mode = plan_.settings.xdp_mode,
+                                   .needs_inside = plan_.has_full_nat()},
+                                  inside_);
+    refused_.insert(more.refused.begin(), more.refused.end());
+    if (!more.any) return {};
+    const auto own = kernel::host_addresses();
+    if (!own) return std::unexpected(own.error());
+    const auto needed = needed_settings(plan_, *own);
+    if (!needed) return std::unexpected(needed.error());
+    return apply_settings(instance_, *needed, Outdated::keep);
+}
+
 Result<void> Balancer::follow_ways()
 {
-    if (inside_) {
-        auto ways = inside_interfaces(plan_);
-        if (!ways) return std::unexpected(ways.error());
-        const auto added = attach_more(instance_, state_, pins_,
-                                       {.inside = std::move(*ways),
-                                        .xdp_mode = plan_.settings.xdp_mode,
-                                        .needs_inside = plan_.has_full_nat()},
-                                       inside_);
-        if (!added) return std::unexpected(added.error());
-        if (*added) {
-            const auto own = kernel::host_addresses();
-            if (!own) return std::unexpected(own.error());
-            const auto needed = needed_settings(plan_, *own);
-            if (!needed) return std::unexpected(needed.error());
-            if (auto set = apply_settings(instance_, *needed, Outdated::keep); !set) return set;
-        }
-    }
+    if (inside_)
+        if (auto done = follow_inside(); !done) return done;
     return follow_carriers(plan_, tables_);
 }
 
 Result<Collected> Balancer::collect_idle(const std::function<void(const ConnectionClosed&)>& each)
 {
     // Routes change without a word on the monitor, and neighbours are to be asked for now and then.
-    if (auto followed = follow_ways(); !followed) return std::unexpected(followed.error());
+    // What fails here for now must not let the table fill up.
+    if (auto followed = follow_ways(); !followed) spdlog::error("{}", followed.error().message);
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
     const auto timeouts = model::Timeouts::from(plan_.settings);

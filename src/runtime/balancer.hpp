@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <memory>
+#include <set>
 
 #include "kernel/lock.hpp"
 #include "kernel/monitor.hpp"
@@ -57,6 +58,7 @@ private:
     Result<void> load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
                                  AttachPlan attach);
     Result<void> follow_ways();
+    Result<void> follow_inside();
 
     std::string instance_;
     kernel::InstanceLock lock_;
@@ -67,6 +69,7 @@ private:
     Tables tables_ = {};
     JiffiesClock clock_ = {};
     kernel::Program inside_ = {};
+    std::set<u32> refused_ = {}; ///< interfaces that have another's program instead
     std::optional<OpenedEvents> events_ = {};
     std::optional<LiveCounts> live_ = {}; ///< with least-connections
 };
