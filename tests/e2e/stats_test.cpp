@@ -25,23 +25,47 @@ std::size_t count_until(Daemon& lb, const std::string& pattern, std::size_t want
 
 } // namespace
 
+namespace {
+
+// `of`: the connections' addresses as the log has them, as a regular expression.
+void check_told(Daemon& lb, const Call& call, const std::string& of)
+{
+    const Tally tcp = run_short({.call = call, .count = 7});
+    const Tally udp = run_questions({.call = call, .sockets = 5, .per_socket = 3});
+    REQUIRE(tcp.answered() + udp.answered() == 7 + 15);
+    CHECK(count_until(lb, "connection new tcp" + of + "\n", 7, 2s) == 7);
+    CHECK(count_until(lb, "connection new udp" + of + "\n", 5, 2s) == 5);
+    CHECK(count_until(lb, "connection closed tcp" + of + " state=closed duration-ms=", 7, 5s) == 7);
+    const std::string datagrams =
+        " state=udp duration-ms=\\d+ forward-packets=3 forward-bytes=\\d+ reply-packets=3 ";
+    CHECK(count_until(lb, "connection closed udp" + of + datagrams, 5, 5s) == 5);
+    INFO(lb.log());
+    CHECK(count_lines(lb.log(), "connection (new|closed)") == 24);
+}
+
+} // namespace
+
 TEST_CASE("each connection is told of when it begins and when it has ended", "[e2e]")
 {
     Balanced lab(config({proxy({.target = target("10.0.0.11")})},
                         R"("stats-enabled": true, "connection-timeout-sec": 1)"));
-    const Tally tcp = run_short({.call = lab.from_c1(vip_web), .count = 7});
-    const Tally udp = run_questions({.call = lab.from_c1(vip_web), .sockets = 5, .per_socket = 3});
-    REQUIRE(tcp.answered() + udp.answered() == 7 + 15);
-    const std::string of_web =
-        R"( 192\.0\.2\.10:\d+ -> 203\.0\.113\.80:80 proxy=web target=10\.0\.0\.11:8080)";
-    CHECK(count_until(lab.lb, "connection new tcp" + of_web + "\n", 7, 2s) == 7);
-    CHECK(count_until(lab.lb, "connection new udp" + of_web + "\n", 5, 2s) == 5);
-    CHECK(count_until(lab.lb, "connection closed tcp" + of_web + " state=closed duration-ms=", 7, 5s) == 7);
-    const std::string datagrams =
-        " state=udp duration-ms=\\d+ forward-packets=3 forward-bytes=\\d+ reply-packets=3 ";
-    CHECK(count_until(lab.lb, "connection closed udp" + of_web + datagrams, 5, 5s) == 5);
-    INFO(lab.lb.log());
-    CHECK(count_lines(lab.lb.log(), "connection (new|closed)") == 24);
+    check_told(lab.lb, lab.from_c1(vip_web),
+               R"( 192\.0\.2\.10:\d+ -> 203\.0\.113\.80:80 proxy=web target=10\.0\.0\.11:8080)");
+}
+
+TEST_CASE("the same of IPv6 connections, which go when they are idle, too", "[e2e][ipv6]")
+{
+    Topology net;
+    const auto servers = start_backends(net, 8080, Family::ipv6);
+    Daemon lb(net.balancer,
+              config({proxy({.listen = std::string("\"address\": \"") + vip6 + '"',
+                             .target = target("2001:db8:a::11")})},
+                     R"("stats-enabled": true, "connection-timeout-sec": 1)"),
+              instance_name());
+    lb.start();
+    check_told(
+        lb, {.to = "[" + std::string(vip6) + "]:80", .netns = net.c1.fd()},
+        R"( \[2001:db8:1::10\]:\d+ -> \[2001:db8:f::80\]:80 proxy=web target=\[2001:db8:a::11\]:8080)");
 }
 
 TEST_CASE("totals and exits by reason are logged every ten seconds, and lines about connections are bounded",
