@@ -123,7 +123,7 @@ TEST_CASE("sums that carry over at every fold are right", "[datapath]")
                         facts);
             for (const u16 sport : {u16{1}, u16{0x00ff}, u16{0xff00}, u16{0xffff}}) {
                 Packet packet = request(Udp{.sport = sport}, {0xff, 0xff, 0xff, 0xff});
-                packet.saddr = 0xffffffff - sport;
+                packet.saddr = ip("223.255.255.255") - sport;
                 judge.in(build(packet));
                 packet.l4 = Tcp{.sport = sport};
                 judge.in(build(packet));
