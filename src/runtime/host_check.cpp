@@ -137,7 +137,9 @@ Result<void> HostCheck::check_inside()
     const auto inside = inside_interfaces(plan_);
     if (!inside) return std::unexpected(inside.error());
     for (const auto& each : *inside) {
-        note("targets answer by " + each.name + ": lb run attaches a program there as well");
+        note("targets answer by " + each.name +
+             ": lb run attaches a program there as well. Targets on this machine (veths, containers) have to "
+             "compute their checksums themselves then: ethtool -K <the target's interface> tx off");
         check_xdp(each);
     }
     return {};

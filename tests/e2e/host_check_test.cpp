@@ -108,5 +108,7 @@ TEST_CASE("where targets answer without lb, the way of their replies is not aske
                                                     .more = R"("forwarding": {"mode": ")" + mode + "\"}"})}));
         CHECK(output.status == 0);
         CHECK_FALSE(says(output, "replies are not translated"));
+        CHECK(says(output, "note: targets answer by br0: lb run attaches a program there as well") ==
+              (mode == "full-nat"));
     }
 }
