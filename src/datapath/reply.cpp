@@ -43,6 +43,53 @@ template <class L4> void only_plain(Dsl& b, const Headers<V6, L4>& headers, Labe
     b.jump_if(headers.ip(&wire::Ipv6::hop_limit) <= u8{1}, otherwise);
 }
 
+void add(Dsl& b, Var<u64>& sum, const Field<be32>& address)
+{
+    const auto word = b.let_bits<u64>("word", address);
+    sum += word.value();
+}
+
+void add(Dsl& b, Var<u64>& sum, const View<wire::Address6>& address)
+{
+    for (const auto part : {&wire::Address6::high, &wire::Address6::low}) {
+        auto word = b.let_bits<u64>("word", address(part));
+        auto half = b.let<u64>("half", word);
+        half >>= 32;
+        sum += half.value();
+        word <<= 32;
+        word >>= 32;
+        sum += word.value();
+    }
+}
+
+// RFC 768 and 793: what follows the IP header. In one's complement, adding ~20 takes 20 off.
+void add_length(Dsl& b, Var<u64>& sum, const View<wire::Ipv4>& ip)
+{
+    const auto total = b.let_bits<u64>("length", ip(&wire::Ipv4::total_length));
+    sum += total.value();
+    sum += u64{0xffff ^ be16(u16{sizeof(wire::Ipv4)}).raw};
+}
+void add_length(Dsl& b, Var<u64>& sum, const View<wire::Ipv6>& ip)
+{
+    const auto length = b.let_bits<u64>("length", ip(&wire::Ipv6::payload_length));
+    sum += length.value();
+}
+
+// A checksum that is left to the device (Linux's CHECKSUM_PARTIAL: the target is on this very machine) is the
+// pseudo-header's sum alone. Only the kernel knows that it is, and how to finish it. One in 65,536 others
+// looks the same, and goes its way.
+template <class F, class L4> void leave_unfinished(Dsl& b, const Headers<F, L4>& headers, Label otherwise)
+{
+    b.note("is the checksum the device's to finish?");
+    auto sum = b.let<u64>("sum", u64{be16(u16{protocol_number<L4>}).raw});
+    add(b, sum, headers.ip(&F::Header::saddr));
+    add(b, sum, headers.ip(&F::Header::daddr));
+    add_length(b, sum, headers.ip);
+    fold_sum(b, sum);
+    const auto check = b.let_bits<u64>("checksum", headers.l4(&L4::checksum));
+    b.jump_if(sum == check, otherwise);
+}
+
 // The packet as it will be, for the kernel's routing.
 template <class F, class L4, class Fib>
 void describe_reply(Dsl& b, const Headers<F, L4>& headers, const View<typename F::Flow>& flow,
@@ -86,6 +133,7 @@ void send_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>
     compare_client(in, headers, flow, missing);
     b.jump_if((*in.l3_offset)() != u64{sizeof(Ethernet)}, slow);
     only_plain(b, headers, slow);
+    leave_unfinished(b, headers, slow);
     const auto back = b.local<u8>("may send back");
     frame.index() = flow(&F::Flow::target);
     {

@@ -172,6 +172,27 @@ TEST_CASE("whatever is missing or unusual leaves a reply to the stack, untouched
     });
 }
 
+TEST_CASE("a checksum that the device is to finish is left to the kernel, which knows of it",
+          "[datapath][fast]")
+{
+    const Net net;
+    net.know_client();
+    net.balancer.run([&] {
+        const Bench bench(fast_nat, options_of(kernels[0]));
+        allow(bench, "eth0");
+        for (const bool six : {false, true})
+            for (const auto& l4 : both_l4)
+                for (const std::size_t payload : {0uz, 1uz, 100uz, 1400uz})
+                    for (const Run run : both_programs) {
+                        const Packet reply = reply_to(bench, request(six, l4), payload);
+                        Bytes partial = build(reply);
+                        lab::make_partial(partial);
+                        CHECK((pass(bench, partial, Reason::reply, run) == partial));
+                        pass(bench, build(reply), Reason::reply_sent_on, run);
+                    }
+    });
+}
+
 TEST_CASE("the way is that of the packet as the client will see it", "[datapath][fast]")
 {
     const Net net;

@@ -21,11 +21,12 @@ std::string proxy6()
 }
 
 // A veth takes XDP frames where its other end has GRO on; what arrives from a wire has its checksums.
-void set_up(Topology& net, bool can_send)
+void set_up(Topology& net, bool can_send, bool from_wire = true)
 {
     for (Namespace* client : {&net.c1, &net.c2})
         client->exec(std::string("ethtool -K eth0 gro ") + (can_send ? "on" : "off"));
-    for (Namespace* target : {&net.b1, &net.b2, &net.b3}) target->exec("ethtool -K eth0 tx off");
+    for (Namespace* target : {&net.b1, &net.b2, &net.b3})
+        target->exec(std::string("ethtool -K eth0 tx ") + (from_wire ? "off" : "on"));
 }
 
 } // namespace
@@ -62,6 +63,24 @@ TEST_CASE("replies are sent on from where they arrive, or go by the stack where 
         CHECK((by_lb > 10000) == can);
         CHECK((by_kernel > 10000) == !can);
     }
+}
+
+TEST_CASE("targets that leave their checksums to the device are served by the kernel's way", "[e2e][fast]")
+{
+    Topology net;
+    set_up(net, true, false);
+    const auto servers = start_backends(net), servers6 = start_backends(net, 8080, Family::ipv6);
+    Daemon lb(net.balancer, config({proxy4(), proxy6()}), instance_name());
+    lb.start();
+    for (const std::string& to : {std::string(vip_web), "[" + std::string(vip6) + "]:80"}) {
+        INFO(to);
+        const Call call{.to = to, .netns = net.c1.fd(), .timeout = 30s};
+        CHECK(run_short({.call = call, .count = 200}).answered() == 200);
+        CHECK(run_questions({.call = call, .sockets = 100}).answered() == 1000);
+        CHECK(upload(call, 10 * megabyte).error == "");
+        CHECK(download(call, 10 * megabyte).error == "");
+    }
+    CHECK(counted(net.balancer, Reason::reply_forwarded) > 1000);
 }
 
 TEST_CASE("full NAT by the fast path passes the stack in neither direction", "[e2e][fast][full-nat]")
