@@ -93,7 +93,7 @@ Result<void> dump(const Options& options)
     if (!features) return std::unexpected(features.error());
     if (options.format == DumpFormat::raw && options.program == Which::all)
         return fail(ErrorKind::usage,
-                    "--format raw writes one program: say --program ingress, egress or inside");
+                    "--format raw writes one program: say --program ingress, egress, inside or siit");
     const datapath::Maps maps(*plan);
     const auto programs = generate(*plan, maps, options.program, *features);
     if (!programs) return std::unexpected(programs.error());

@@ -19,9 +19,9 @@ constexpr std::string_view usage = R"(lb - a Layer 4 load balancer that writes i
 Usage:
   lb [run]  [-c FILE] [-i IFACE]... [-p PORT] [-t IP:PORT] [-s] [-v]
   lb check  [-c FILE] [--host]   validate a configuration; needs no privileges. --host: look at this machine too
-  lb dump   [-c FILE] [--format text|hex|raw|c|json] [--program ingress|egress|inside] [--kernel 6.1]
+  lb dump   [-c FILE] [--format text|hex|raw|c|json] [--program ingress|egress|inside|siit] [--kernel 6.1]
                                  print the programs that it generates; needs no privileges
-  lb verify [-c FILE] [--log-level 1|2] [--stats] [--program ingress|egress|inside]
+  lb verify [-c FILE] [--log-level 1|2] [--stats] [--program ingress|egress|inside|siit]
                                  let this kernel's verifier judge them
   lb detach [--instance NAME]    take off what an instance left attached
   lb backend ...                 the receiving side of direct server return; see lb backend --help
@@ -74,7 +74,7 @@ po::options_description describe()
     add("stats,s", "connection statistics; with verify: the verifier's figures");
     add("verbose,v", "log at level debug");
     add("format", po::value<std::string>()->default_value("text"), "of dump: text, hex, raw, c, json");
-    add("program", po::value<std::string>(), "only ingress, egress or inside");
+    add("program", po::value<std::string>(), "only ingress, egress, inside or siit");
     add("kernel", po::value<std::string>(), "of dump: generate for this kernel version");
     add("log-level", po::value<std::string>()->default_value("0"),
         "of verify: 1 or 2 prints the kernel's log");
@@ -116,9 +116,11 @@ Result<void> read_command_options(const po::variables_map& given, Options& optio
     if (!format) return std::unexpected(format.error());
     options.format = *format;
     if (given.contains("program")) {
-        const auto which = one_of<Which, 3>(
-            "--program", given["program"].as<std::string>(),
-            {{{"ingress", Which::ingress}, {"egress", Which::egress}, {"inside", Which::inside}}});
+        const auto which = one_of<Which, 4>("--program", given["program"].as<std::string>(),
+                                            {{{"ingress", Which::ingress},
+                                              {"egress", Which::egress},
+                                              {"inside", Which::inside},
+                                              {"siit", Which::siit}}});
         if (!which) return std::unexpected(which.error());
         options.program = *which;
     }

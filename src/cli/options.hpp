@@ -13,7 +13,7 @@ namespace lb::cli {
 
 enum class Command { run, check, dump, verify, detach, backend, help, version };
 enum class DumpFormat { text, hex, raw, c, json };
-enum class Which { all, ingress, egress, inside };
+enum class Which { all, ingress, egress, inside, siit };
 
 struct Options {
     Command command = Command::run;

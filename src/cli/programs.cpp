@@ -14,10 +14,13 @@ Result<std::vector<bpf::Program>> generate(const model::Plan& plan, const datapa
         return {};
     };
     const auto asked = [&](Which one) { return which == Which::all || which == one; };
-    const bool has_inside = plan.translates_replies_early();
+    const bool has_inside = plan.expects_replies();
     if (which == Which::inside && !has_inside)
         return fail(ErrorKind::usage, "--program inside: this configuration has none; it is for full-nat and "
                                       "for \"path\": \"fast\"");
+    if (which == Which::siit && !maps.across)
+        return fail(ErrorKind::usage, "--program siit: this configuration has none; it is for full-nat from "
+                                      "one IP version to targets of the other");
     if (asked(Which::ingress))
         if (auto done = add(datapath::make_ingress(plan, maps, features)); !done)
             return std::unexpected(done.error());
@@ -26,6 +29,9 @@ Result<std::vector<bpf::Program>> generate(const model::Plan& plan, const datapa
             return std::unexpected(done.error());
     if (has_inside && asked(Which::inside))
         if (auto done = add(datapath::make_inside(plan, maps, features)); !done)
+            return std::unexpected(done.error());
+    if (maps.across && asked(Which::siit))
+        if (auto done = add(datapath::make_siit(plan, maps, features)); !done)
             return std::unexpected(done.error());
     return programs;
 }

@@ -20,7 +20,6 @@ using wire::Udp;
 namespace {
 
 constexpr u8 outer_ttl = 64;
-constexpr be16 dont_fragment{0x4000};
 constexpr u64 longest = 65535; // as far as IP's lengths say it
 
 /// What the targets ask for: code is emitted for these.
@@ -149,7 +148,7 @@ void write_outer(const Carrier& c, const View<Ipv4>& ip, u32 bytes, u8 udp_or_no
         ip(&Ipv4::total_length) = b.to_network16(std::move(length));
     }
     ip(&Ipv4::id) = be16{0}; // RFC 6864: nothing that may be fragmented
-    ip(&Ipv4::fragment) = dont_fragment;
+    ip(&Ipv4::fragment) = wire::ipv4_dont_fragment;
     ip(&Ipv4::ttl) = outer_ttl;
     if (udp_or_none != 0) {
         ip(&Ipv4::protocol) = udp_or_none;

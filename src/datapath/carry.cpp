@@ -84,12 +84,12 @@ void insert_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFl
     b.note("insert the entry");
     const Label inserted = b.label("inserted"), full = b.label("no room");
     {
-        auto result = b.update(F::maps(maps).flows, frame.key, fresh.forward, UpdateFlag::no_exist);
+        auto result = b.update(F::flows(maps), frame.key, fresh.forward, UpdateFlag::no_exist);
         b.jump_if(result == 0, inserted);
         b.jump_if(result != already_there, full);
     }
     b.note("another CPU has made it meanwhile: its choice counts");
-    b.lookup_to(flow, F::maps(maps).flows, frame.key, full);
+    b.lookup_to(flow, F::flows(maps), frame.key, full);
     b.jump(raced);
     go_unrecorded(b, maps, frame, fresh, flow, ways, full, made);
     b.bind(inserted);
@@ -109,7 +109,7 @@ void reopen_carried(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<
     b.jump_if(flow(&Flow::tcp_flags).has(wire::tcp_rst | wire::tcp_fin), ended);
     b.jump(lives);
     b.bind(ended);
-    b.remove(F::maps(maps).flows, frame.key);
+    b.remove(F::flows(maps), frame.key);
     b.jump(missing);
     b.bind(translated);
 }

@@ -6,9 +6,9 @@
 
 namespace lb::datapath {
 
-/// Emits the walk to the L4 header and, for each protocol that somebody listens to with this family, the code
-/// that `translate.operator()<L4>()` emits; the others leave with `unheard`. What the returned labels of ICMP
-/// and later fragments stand for is the caller's to emit.
+/// Emits the walk to the L4 header and, for each protocol of which packets of this family concern lb, the
+/// code that `translate.operator()<L4>()` emits; the others leave with `unheard`. What the returned labels of
+/// ICMP and later fragments stand for is the caller's to emit.
 template <class F, class Translate>
 Transports go_by_protocol(const Parser& parser, const model::Plan& plan, const Frame<F>& frame,
                           const bpf::View<typename F::Header>& ip, bpf::PacketPointer& l4,
@@ -16,19 +16,19 @@ Transports go_by_protocol(const Parser& parser, const model::Plan& plan, const F
 {
     bpf::Dsl& b = parser.b;
     const auto to = [&](model::Protocol protocol, const char* name) {
-        return listens(plan, F::family, protocol) ? b.label(name) : parser.leave(unheard);
+        return hears(plan, F::family, protocol) ? b.label(name) : parser.leave(unheard);
     };
     const Transports transports{.tcp = to(model::Protocol::tcp, "tcp"),
                                 .udp = to(model::Protocol::udp, "udp"),
                                 .icmp = b.label("icmp"),
                                 .later_fragment = b.label("later fragment")};
     parse_ip(parser, frame, ip, l4, transports);
-    if (listens(plan, F::family, model::Protocol::udp)) {
+    if (hears(plan, F::family, model::Protocol::udp)) {
         b.bind(transports.udp);
         translate.template operator()<wire::Udp>();
         parser.packet.retake_end();
     }
-    if (listens(plan, F::family, model::Protocol::tcp)) {
+    if (hears(plan, F::family, model::Protocol::tcp)) {
         b.bind(transports.tcp);
         translate.template operator()<wire::Tcp>();
         parser.packet.retake_end();

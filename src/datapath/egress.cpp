@@ -152,7 +152,7 @@ void translate(const Egress& out, const View<typename F::Header>& ip, PacketPoin
     headers.l4(&L4::dport) = flow(&Flow::dport);
     remember_fragment(b, out.maps, frame, headers.ip, flow, model::Direction::reply);
     change_l4_checksum<F, L4>(out, flow);
-    if (out.plan.translates_replies_early()) return b.jump(out.ways.to(Reason::reply_forwarded));
+    if (out.plan.expects_replies()) return b.jump(out.ways.to(Reason::reply_forwarded));
     out.ways.leave(Reason::reply_forwarded);
 }
 

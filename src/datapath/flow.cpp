@@ -10,7 +10,7 @@ void find_flow(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<typen
                Label missing)
 {
     b.note("find the flow");
-    b.lookup_to(flow, F::maps(maps).flows, frame.key, missing);
+    b.lookup_to(flow, F::flows(maps), frame.key, missing);
 }
 
 template <class F>
@@ -20,10 +20,11 @@ void reopen_closed(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
     using Flow = typename F::Flow;
     b.note("a SYN on a known tuple: has that connection ended?");
     const Label ended = b.label("ended"), lives = b.label("lives");
-    if (maps.carriers) reopen_carried(b, maps, frame, flow, missing, lives);
+    if constexpr (!F::across)
+        if (maps.carriers) reopen_carried(b, maps, frame, flow, missing, lives);
     make_other_key<F>(fresh.reply_key, flow, wire::protocol_tcp);
     {
-        auto reply = b.lookup_brief(F::maps(maps).flows, fresh.reply_key, ended);
+        auto reply = b.lookup_brief(F::back_flows(maps), fresh.reply_key, ended);
         auto flags = b.let<u8>("reply flags", reply(&Flow::tcp_flags));
         reply.release();
         b.jump_if(flags.has(wire::tcp_rst), ended);
@@ -32,17 +33,20 @@ void reopen_closed(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
         b.jump_unless(flags.has(wire::tcp_fin), lives);
     }
     b.bind(ended);
-    b.remove(F::maps(maps).flows, fresh.reply_key);
-    b.remove(F::maps(maps).flows, frame.key);
+    b.remove(F::back_flows(maps), fresh.reply_key);
+    b.remove(F::flows(maps), frame.key);
     b.jump(missing);
     b.bind(lives);
 }
 
-template void find_flow(Dsl&, const Maps&, const Frame<V4>&, const View<V4::Flow>&, Label);
-template void reopen_closed(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
-                            const View<V4::Flow>&, Label);
-template void find_flow(Dsl&, const Maps&, const Frame<V6>&, const View<V6::Flow>&, Label);
-template void reopen_closed(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
-                            const View<V6::Flow>&, Label);
+#define LB_INSTANTIATE(F)                                                                                    \
+    template void find_flow(Dsl&, const Maps&, const Frame<F>&, const View<F::Flow>&, Label);                \
+    template void reopen_closed(Dsl&, const Maps&, const Frame<F>&, const NewFlowFrame<F>&,                  \
+                                const View<F::Flow>&, Label);
+LB_INSTANTIATE(V4)
+LB_INSTANTIATE(V6)
+LB_INSTANTIATE(V4To6)
+LB_INSTANTIATE(V6To4)
+#undef LB_INSTANTIATE
 
 } // namespace lb::datapath

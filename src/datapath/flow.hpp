@@ -14,10 +14,10 @@ void find_flow(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const bpf::
 
 /// Emits the key of a connection's other entry: what its packets have in the other direction.
 template <class F>
-void make_other_key(const bpf::StackView<typename F::Key>& key, const bpf::View<typename F::Flow>& flow,
+void make_other_key(const bpf::StackView<typename F::BackKey>& key, const bpf::View<typename F::Flow>& flow,
                     u8 protocol)
 {
-    using Key = typename F::Key;
+    using Key = typename F::BackKey;
     using Flow = typename F::Flow;
     copy_address(key(&Key::saddr), flow(&Flow::daddr));
     copy_address(key(&Key::daddr), flow(&Flow::saddr));

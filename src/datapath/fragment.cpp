@@ -8,16 +8,16 @@ using namespace bpf;
 
 namespace {
 
-void store_id(Dsl&, const StackView<V4::FragmentKey>& key, const Frame<V4>&, const View<wire::Ipv4>& ip)
+template <class F>
+void store_id(Dsl& b, const StackView<typename F::FragmentKey>& key, const Frame<F>& frame,
+              const View<typename F::Header>& ip)
 {
-    const auto id = ip(&wire::Ipv4::id);
-    key(&V4::FragmentKey::id).store_bits(id);
-}
-
-void store_id(Dsl& b, const StackView<V6::FragmentKey>& key, const Frame<V6>& frame, const View<wire::Ipv6>&)
-{
-    auto id = b.let<u64>("identification", frame.fragment());
-    key(&V6::FragmentKey::id).store(id.reg());
+    if constexpr (F::header_sum) {
+        key(&F::FragmentKey::id).store_bits(ip(&wire::Ipv4::id));
+    } else {
+        auto id = b.let<u64>("identification", frame.fragment());
+        key(&F::FragmentKey::id).store(id.reg());
+    }
 }
 
 template <class F>
@@ -41,13 +41,13 @@ fragment_key(Dsl& b, const Frame<F>& frame, const View<typename F::Header>& ip, 
 }
 
 // Goes on where the packet is a first fragment.
-void skip_unless_first(Dsl& b, const Frame<V4>&, const View<wire::Ipv4>& ip, Label whole)
+template <class F>
+void skip_unless_first(Dsl& b, const Frame<F>& frame, const View<typename F::Header>& ip, Label whole)
 {
-    b.jump_unless(ip(&wire::Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), whole);
-}
-void skip_unless_first(Dsl& b, const Frame<V6>& frame, const View<wire::Ipv6>&, Label whole)
-{
-    b.jump_if(frame.fragment() == u64{0}, whole);
+    if constexpr (F::header_sum)
+        b.jump_unless(ip(&wire::Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), whole);
+    else
+        b.jump_if(frame.fragment() == u64{0}, whole);
 }
 
 } // namespace
@@ -68,7 +68,7 @@ void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const Vi
     row(&Row::address_delta) = flow(&F::Flow::address_delta);
     row(&Row::sport) = be16{0};
     row(&Row::carrier) = u32{0};
-    if (maps.carriers) {
+    if (!F::across && maps.carriers) {
         b.if_(flow(&F::Flow::carried) != u32{0}, [&] {
             row(&Row::sport) = flow(&F::Flow::sport);
             auto carrier = b.let<u32>("carrier", flow(&F::Flow::target));
@@ -80,14 +80,14 @@ void remember_fragment(Dsl& b, const Maps& maps, const Frame<F>& frame, const Vi
         auto now = b.call<u64>(Helper::ktime_get_ns, {}, "now");
         row(&Row::seen) = now;
     }
-    b.update(F::maps(maps).fragments, key, row, UpdateFlag::any).release(); // without it, the others pass
+    b.update(F::fragments(maps), key, row, UpdateFlag::any).release(); // without it, the others pass
     b.bind(whole);
 }
 
 template <class F>
-void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
-                     const View<typename F::Header>& ip, const PacketPointer& l4, model::Direction direction,
-                     Label translated, const Carrying* carrying)
+View<typename F::Fragment> recall_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
+                                           const View<typename F::Header>& ip, const PacketPointer& l4,
+                                           model::Direction direction, Label early)
 {
     using Row = typename F::Fragment;
     Dsl& b = parser.b;
@@ -100,14 +100,25 @@ void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& fra
     }
     check_whole(parser, ip, sizeof(typename F::Header));
     const Builder::StackScope scope(b);
-    const Label early = parser.leave(parser.reasons.fragment_early);
     const auto key = fragment_key(b, frame, ip, direction);
-    const auto row = b.lookup(F::maps(maps).fragments, key, early);
+    auto row = b.lookup(F::fragments(maps), key, early);
     {
         auto age = b.call<u64>(Helper::ktime_get_ns, {}, "now");
         age -= row(&Row::seen);
         b.jump_if(age > fragment_lifetime_ns, early);
     }
+    return row;
+}
+
+template <class F>
+void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& frame,
+                     const View<typename F::Header>& ip, const PacketPointer& l4, model::Direction direction,
+                     Label translated, const Carrying* carrying, std::optional<Label> across)
+{
+    using Row = typename F::Fragment;
+    Dsl& b = parser.b;
+    const Label early = across ? *across : parser.leave(parser.reasons.fragment_early);
+    const auto row = recall_fragment(parser, maps, frame, ip, l4, direction, early);
     if (carrying) {
         const Label rewrite = b.label("translated");
         auto target = b.let<u32>("target", row(&Row::carrier));
@@ -125,13 +136,22 @@ void follow_fragment(const Parser& parser, const Maps& maps, const Frame<F>& fra
     b.jump(translated);
 }
 
-template void remember_fragment(Dsl&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                                const View<V4::Flow>&, model::Direction);
-template void remember_fragment(Dsl&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                                const View<V6::Flow>&, model::Direction);
+#define LB_INSTANTIATE(F)                                                                                    \
+    template void remember_fragment(Dsl&, const Maps&, const Frame<F>&, const View<F::Header>&,              \
+                                    const View<F::Flow>&, model::Direction);                                 \
+    template View<F::Fragment> recall_fragment(const Parser&, const Maps&, const Frame<F>&,                  \
+                                               const View<F::Header>&, const PacketPointer&,                 \
+                                               model::Direction, Label);
+LB_INSTANTIATE(V4)
+LB_INSTANTIATE(V6)
+LB_INSTANTIATE(V4To6)
+LB_INSTANTIATE(V6To4)
+#undef LB_INSTANTIATE
 template void follow_fragment(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                              const PacketPointer&, model::Direction, Label, const Carrying*);
+                              const PacketPointer&, model::Direction, Label, const Carrying*,
+                              std::optional<Label>);
 template void follow_fragment(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                              const PacketPointer&, model::Direction, Label, const Carrying*);
+                              const PacketPointer&, model::Direction, Label, const Carrying*,
+                              std::optional<Label>);
 
 } // namespace lb::datapath

@@ -27,6 +27,13 @@ template <class F> struct Frame {
           index(b.local<u32>("index")),
           fragment(b.local<u64>("fragment"))
     {}
+    /// The same place for a stage that takes the packet as of another kind.
+    template <class Other>
+    requires(std::same_as<typename F::Key, typename Other::Key>) Frame(bpf::Dsl& b, const Frame<Other>& same)
+        : key(b, same.key.range()),
+          index(same.index),
+          fragment(same.fragment)
+    {}
     bpf::StackView<typename F::Key> key; ///< the packet's own tuple
     bpf::StackVar<u32> index;            ///< key of array lookups
     /// IPv6: 0, or the identification of a fragment with fragment_mark. IPv4 has it in its header.
@@ -36,10 +43,14 @@ inline constexpr u64 fragment_mark = 1ull << 32;
 
 /// What only the first packet of a connection needs.
 template <class F> struct NewFlowFrame {
-    NewFlowFrame(bpf::Dsl& b, const model::Plan& plan)
-        : reply_key(b.stack<typename F::Key>("reply key")),
-          forward(b.stack<typename F::Flow>("forward entry")),
-          reply(b.stack<typename F::Flow>("reply entry")),
+    /// `entries`: memory for the two, one after the other; without, they get some.
+    NewFlowFrame(bpf::Dsl& b, const model::Plan& plan, std::optional<bpf::StackRange> entries = {})
+        : reply_key(b.stack<typename F::BackKey>("reply key")),
+          forward(entries ? bpf::StackView<typename F::Flow>(b, *entries)
+                          : b.stack<typename F::Flow>("forward entry")),
+          reply(entries ? bpf::StackView<typename F::Flow>(
+                              b, {entries->off + i32{sizeof(typename F::Flow)}, entries->size})
+                        : b.stack<typename F::Flow>("reply entry")),
           route(b.stack<typename F::Route>("route key")),
           group(b.local<u32>("group")),
           hash(b.local<u64>("hash")),
@@ -50,7 +61,7 @@ template <class F> struct NewFlowFrame {
         if (plan.algorithms().size() > 1) algorithm = b.local<u32>("algorithm");
         if (plan.has_persistence()) session_ns = b.local<i64>("session time");
     }
-    bpf::StackView<typename F::Key> reply_key;
+    bpf::StackView<typename F::BackKey> reply_key;
     bpf::StackView<typename F::Flow> forward;
     bpf::StackView<typename F::Flow> reply;
     bpf::StackView<typename F::Route> route;

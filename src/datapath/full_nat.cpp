@@ -24,9 +24,10 @@ StackVar<u32> source_index(Dsl& b, const model::Plan& plan, const Frame<F>& fram
     const auto index = b.local<u32>("source");
     auto at = b.let<u64>("source", fresh.hash());
     at &= 0xffff;
-    at *= u64{plan.full_nat_pool(F::family).size()};
+    at *= u64{plan.full_nat_pool(F::back_family).size()};
     at >>= 16;
-    if constexpr (F::family == model::Family::ipv6) at += u64{plan.full_nat_pool(model::Family::ipv4).size()};
+    if constexpr (F::back_family == model::Family::ipv6)
+        at += u64{plan.full_nat_pool(model::Family::ipv4).size()};
     index().store(at.reg());
     return index;
 }
@@ -38,6 +39,10 @@ void set_reply_direction(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>&
                          const View<TargetRow>& row)
 {
     const auto direction = fresh.reply(&F::Flow::direction);
+    if constexpr (F::across) {
+        direction = Direction::reply_here;
+        return;
+    }
     if (!plan.translates_replies_early(F::family)) {
         direction = Direction::reply;
         return;
@@ -60,7 +65,7 @@ void take_source(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
         auto row = b.lookup_brief(*maps.nat_sources, index, ways.to(Reason::internal));
         b.jump_if(row(&SourceRow::known) == u32{0}, ways.to(Reason::no_source_address));
         copy_address(fresh.forward(&F::Flow::saddr), row(F::nat_source));
-        copy_address(fresh.reply_key(&F::Key::daddr), row(F::nat_source));
+        copy_address(fresh.reply_key(&F::BackKey::daddr), row(F::nat_source));
     }
     b.note("nobody is to know the port beforehand");
     fresh.hash().store(b.call<u64>(Helper::get_prandom_u32, {}, "random").reg());
@@ -80,16 +85,26 @@ template <class F> void draw_port(Dsl& b, const model::Plan& plan, const NewFlow
     }
     fresh.hash() = state;
     state >>= 32;
-    state *= u64{pool.port_last} - pool.port_first + 1;
-    state >>= 32;
-    state += u64{pool.port_first};
-    fresh.reply_key(&F::Key::dport) = b.to_network16(std::move(state));
+    const u64 ports = u64{pool.port_last} - pool.port_first + 1;
+    if (plan.shares_ports(F::back_family)) {
+        // Toward IPv4 targets, replies of connections from either family are in a table of their own. Each
+        // family has every other port, so that no two of them look the same to a target.
+        state *= ports / 2;
+        state >>= 32;
+        state <<= 1;
+        state += u64{pool.port_first} + (F::across ? 1 : 0);
+    } else {
+        state *= ports;
+        state >>= 32;
+        state += u64{pool.port_first};
+    }
+    fresh.reply_key(&F::BackKey::dport) = b.to_network16(std::move(state));
 }
 
 template <class F>
 void skip_unless_full_nat(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh, Label otherwise)
 {
-    if (plan.has(model::ForwardingMode::nat))
+    if (!F::across && plan.has(model::ForwardingMode::nat))
         b.jump_if(fresh.reply(&F::Flow::direction) != Direction::reply_here, otherwise);
 }
 
@@ -102,6 +117,8 @@ void skip_unless_full_nat(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>
     template void skip_unless_full_nat(Dsl&, const model::Plan&, const NewFlowFrame<F>&, Label);
 LB_INSTANTIATE(V4)
 LB_INSTANTIATE(V6)
+LB_INSTANTIATE(V4To6)
+LB_INSTANTIATE(V6To4)
 #undef LB_INSTANTIATE
 
 } // namespace lb::datapath

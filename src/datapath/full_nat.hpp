@@ -8,6 +8,12 @@
 
 namespace lb::datapath {
 
+/// Whether some connections of such packets are of full NAT.
+template <class F> bool may_be_full_nat(const model::Plan& plan)
+{
+    return F::across || plan.has_full_nat(F::family);
+}
+
 /// Emits where the replies of a new connection to the target in `row` are translated.
 template <class F>
 void set_reply_direction(bpf::Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh,

@@ -17,9 +17,13 @@ namespace lb::datapath {
 std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, const Maps& maps,
                                                      const KernelFeatures& kernel);
 /// XDP: what comes in on an interface toward targets, where no listener is; translates replies that arrive
-/// there. For plans with translates_replies_early().
+/// there. For plans with expects_replies().
 std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, const Maps& maps,
                                                     const KernelFeatures& kernel);
+/// XDP: goes on with what the two find to be of a connection between families, and attached to nothing. For
+/// plans with goes_across().
+std::expected<bpf::Program, bpf::Error> make_siit(const model::Plan& plan, const Maps& maps,
+                                                  const KernelFeatures& kernel);
 /// TC: what leaves by a listener's or egress interface; translates replies back.
 std::expected<bpf::Program, bpf::Error> make_egress(const model::Plan& plan, const Maps& maps,
                                                     const KernelFeatures& kernel);

@@ -1,6 +1,6 @@
 #include "datapath/icmp.hpp"
 
-#include "datapath/checksum.hpp"
+#include "datapath/quote.hpp"
 
 namespace lb::datapath {
 
@@ -9,21 +9,6 @@ using model::Direction;
 using wire::Icmp;
 
 namespace {
-
-/// The first 8 bytes of a TCP or UDP header: more is not quoted by all.
-struct QuotedL4 {
-    be16 sport{}, dport{};
-    be16 udp_length{}; ///< in TCP: the sequence number's upper half
-    be16 udp_checksum{};
-};
-
-/// A TCP header as far as its checksum.
-struct QuotedTcp {
-    QuotedL4 start{};
-    be16 acknowledgment_high{}, acknowledgment_low{}, offset_flags{}, window{};
-    be16 checksum{};
-};
-static_assert(sizeof(QuotedTcp) == 18);
 
 template <class F> struct Quote {
     View<Icmp> icmp;
@@ -89,16 +74,6 @@ template <class F> void make_quoted_key(const StackView<typename F::Key>& key, c
     key(&Key::protocol) = quote.ip(F::protocol);
     key(&Key::zero8) = u8{0};
     key(&Key::zero16) = u16{0};
-}
-
-// The quoted L4 checksum, where it is quoted, and what that changes in the sum of ICMP's.
-template <class Flow>
-void change_quoted_sum(Dsl& b, const Field<be16>& check, const View<Flow>& flow, Var<u64>& sum, Label done)
-{
-    apply_delta(b, check, flow(&Flow::l4_delta), true);
-    sum += 0xffff;
-    sum -= flow(&Flow::l4_delta);
-    b.jump(done);
 }
 
 // The error's own header, where one address of the connection changes. An error from a router keeps its
@@ -167,7 +142,8 @@ void go_on_if_of(Dsl& b, const Maps& maps, const Field<Direction>& entry, bool a
 template <class F>
 void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>& frame,
                           const View<typename F::Header>& ip, PacketPointer& l4, Direction direction,
-                          Label translated, Label other_direction, const Carrying* carrying)
+                          Label translated, Label other_direction, const Carrying* carrying,
+                          std::optional<Label> across)
 {
     using Header = typename F::Header;
     using Flow = typename F::Flow;
@@ -187,7 +163,8 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     only_plain(parser, quote.ip);
     make_quoted_key(frame.key, quote);
     b.note("the connection that the quoted packet is of");
-    auto flow = b.lookup_brief(F::maps(maps).flows, frame.key, other);
+    auto flow = b.lookup_brief(F::flows(maps), frame.key, across ? *across : other);
+    if (!F::header_sum && across) b.jump_if(flow(&Flow::carried) == model::carried_across, *across);
     const bool arrives = direction == Direction::forward; // or leaves, in the other program
     go_on_if_of(b, maps, flow(&Flow::direction), arrives, other_direction);
 
@@ -217,11 +194,12 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
     }
     {
         auto [again, header, tcp] = l4.claim<Icmp, Header, QuotedTcp>(summed);
-        change_quoted_sum(b, tcp(&QuotedTcp::checksum), flow, sum, summed);
+        change_quoted_sum(b, tcp(&QuotedTcp::checksum), flow, sum);
+        b.jump(summed);
     }
     b.bind(udp);
     b.jump_if(quote.l4(&QuotedL4::udp_checksum) == be16{}, summed);
-    change_quoted_sum(b, quote.l4(&QuotedL4::udp_checksum), flow, sum, summed);
+    change_quoted_sum(b, quote.l4(&QuotedL4::udp_checksum), flow, sum);
     b.bind(summed);
 
     b.note("who the error is for or from, then the quoted tuple");
@@ -240,8 +218,10 @@ void translate_icmp_error(const Parser& parser, const Maps& maps, const Frame<F>
 }
 
 template void translate_icmp_error(const Parser&, const Maps&, const Frame<V4>&, const View<wire::Ipv4>&,
-                                   PacketPointer&, Direction, Label, Label, const Carrying*);
+                                   PacketPointer&, Direction, Label, Label, const Carrying*,
+                                   std::optional<Label>);
 template void translate_icmp_error(const Parser&, const Maps&, const Frame<V6>&, const View<wire::Ipv6>&,
-                                   PacketPointer&, Direction, Label, Label, const Carrying*);
+                                   PacketPointer&, Direction, Label, Label, const Carrying*,
+                                   std::optional<Label>);
 
 } // namespace lb::datapath

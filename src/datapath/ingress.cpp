@@ -88,10 +88,11 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     const Limiter<F, L4> limiter{b, in.plan, in.maps, frame, fresh, in.ways};
     limiter.take({Limit::source_connections, Limit::source_packets});
     if (has_source_routes(in.plan, F::family)) route_by_source(b, in.maps, frame, fresh);
-    hash_flow(b, frame, fresh);
+    hash_flow(b, frame.key, fresh.hash);
     pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
     limiter.take({Limit::target_connections, Limit::target_packets});
     auto row = read_target(b, in.maps, frame, in.ways);
+    if (in.plan.goes_across(F::family)) go_if_other_family(b, frame, row, *in.crossing);
     if (in.plan.has_dsr()) {
         const Label translated = b.label("new, translated");
         b.jump_if(row(&model::TargetRow::carried) == u32{0}, translated);
@@ -121,6 +122,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
                 apply = b.label("apply"), opening = b.label("opening");
     auto bytes = [&] { return ip_length(b, headers.ip); };
     find_flow(b, in.maps, frame, flow, missing);
+    if (in.crossing) cross_if_known<F>(b, flow, *in.crossing);
     const Label back = b.label("a reply that is translated here");
     go_if_reply_here<F>(in, flow, back);
     b.if_(flow(&Flow::direction) == model::Direction::reply, [&] {
@@ -156,6 +158,8 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     }
 
     b.bind(missing);
+    if (in.crossing) find_across(b, in.maps, frame, *in.crossing);
+    if (!listens(in.plan, F::family, protocol_of<L4>)) return b.jump(in.ways.to(Reason::no_listener));
     begin_connection(in, headers, frame, fresh, flow, admitted, apply);
     b.jump(apply);
 }
@@ -174,10 +178,11 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     const Carrying* carried = in.plan.has_dsr() ? in.carrying : nullptr;
     b.bind(transports.icmp);
     translate_icmp_error(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), carried);
+                         in.ways.to(Reason::icmp_forwarded), in.ways.to(Reason::reply), carried,
+                         known_across(in));
     b.bind(transports.later_fragment);
     follow_fragment(in.parser, in.maps, frame, ip, l4, model::Direction::forward,
-                    in.ways.to(Reason::fragment_forwarded), carried);
+                    in.ways.to(Reason::fragment_forwarded), carried, known_across(in));
 }
 
 void choose_family(const Ingress& in)
@@ -203,15 +208,17 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
             ifindex() = View<XdpMd>(b, r1, 0)(&XdpMd::ingress_ifindex);
         }
         std::optional<StackVar<u64>> context, l3_offset;
-        if (kernel.xdp_frags || maps.carriers) {
-            b.note(maps.carriers ? "the context, for the kernel's helpers"
-                                 : "the context, for packets in several buffers");
+        if (kernel.xdp_frags || maps.carriers || maps.across) {
+            b.note(maps.carriers || maps.across ? "the context, for the kernel's helpers"
+                                                : "the context, for packets in several buffers");
             context = b.local<u64>("context");
             (*context)().store(r1);
             l3_offset = b.local<u64>("l3 offset");
         }
         std::optional<Carrying> carrying;
         if (maps.carriers) carrying.emplace(b);
+        std::optional<Crossing> crossing;
+        if (maps.across) crossing.emplace(b);
         {
             XdpPacket packet(b);
             const Parser parser{.b = b,
@@ -230,12 +237,14 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
                            .packet = packet,
                            .ifindex = ifindex,
                            .carrying = carrying ? &*carrying : nullptr,
+                           .crossing = crossing ? &*crossing : nullptr,
                            .context = context ? &*context : nullptr,
                            .l3_offset = l3_offset ? &*l3_offset : nullptr});
         }
         if (plan.has_dsr())
             emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
         if (plan.has_fast_nat()) emit_fast_path(b, plan, maps, ways, *carrying, *context, *l3_offset);
+        if (crossing) emit_crossing(b, maps, ways, *crossing, *context);
     }
     ways.emit();
     auto program = b.finish();

@@ -3,6 +3,7 @@
 
 #include "datapath/carry.hpp"
 #include "datapath/checksum.hpp"
+#include "datapath/crossing.hpp"
 #include "datapath/parse.hpp"
 
 namespace lb::datapath {
@@ -16,9 +17,16 @@ struct Ingress {
     bpf::PacketBounds& packet;
     const bpf::StackVar<u32>& ifindex;
     const Carrying* carrying;          ///< null: lb sends nothing by itself, and no target answers by itself
+    const Crossing* crossing;          ///< null: no connection is between families
     const bpf::StackVar<u64>* context; ///< where lb sends by itself
     const bpf::StackVar<u64>* l3_offset; ///< the same
 };
+
+/// Where a packet goes that may be of a connection between families; empty where there are none.
+inline std::optional<bpf::Label> known_across(const Ingress& in)
+{
+    return in.crossing ? std::optional(in.crossing->known) : std::nullopt;
+}
 
 /// Emits what the entry says into the headers.
 template <class F, class L4>

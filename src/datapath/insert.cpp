@@ -28,18 +28,18 @@ void fill_entries(Dsl& b, const model::Plan& plan, const Frame<F>& frame, const 
     copy_address(fresh.reply(&F::Flow::daddr), key(&F::Key::saddr));
     fresh.reply(&F::Flow::sport) = key(&F::Key::dport);
     fresh.reply(&F::Flow::dport) = key(&F::Key::sport);
-    copy_address(fresh.reply_key(&F::Key::saddr), row(F::target_address));
-    copy_address(fresh.reply_key(&F::Key::daddr), key(&F::Key::saddr));
-    fresh.reply_key(&F::Key::sport) = row(&TargetRow::port);
-    fresh.reply_key(&F::Key::dport) = key(&F::Key::sport);
-    fresh.reply_key(&F::Key::protocol) = protocol_number<L4>;
-    fresh.reply_key(&F::Key::zero8) = u8{0};
-    fresh.reply_key(&F::Key::zero16) = u16{0};
+    copy_address(fresh.reply_key(&F::BackKey::saddr), row(F::target_address));
+    copy_address(fresh.reply_key(&F::BackKey::daddr), key(&F::Key::saddr));
+    fresh.reply_key(&F::BackKey::sport) = row(&TargetRow::port);
+    fresh.reply_key(&F::BackKey::dport) = key(&F::Key::sport);
+    fresh.reply_key(&F::BackKey::protocol) = protocol_number<L4>;
+    fresh.reply_key(&F::BackKey::zero8) = u8{0};
+    fresh.reply_key(&F::BackKey::zero16) = u16{0};
     for (const auto* entry : {&fresh.forward, &fresh.reply}) {
         (*entry)(&F::Flow::proxy) = row(&TargetRow::proxy);
         (*entry)(&F::Flow::target) = frame.index();
         (*entry)(&F::Flow::ended) = 0;
-        (*entry)(&F::Flow::carried) = 0;
+        (*entry)(&F::Flow::carried) = F::across ? model::carried_across : 0;
     }
     fresh.forward(&F::Flow::direction) = Direction::forward;
     set_reply_direction(b, plan, fresh, row);
@@ -72,14 +72,13 @@ template <class F> void store_delta(const NewFlowFrame<F>& fresh, u16 F::Flow::*
     sum ^= 0xffff;
 }
 
-template <class F>
-void store_address_delta(Dsl& b, const model::Plan& plan, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
+template <class F> void store_address_delta(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh)
 {
     b.note("checksum differences of the addresses, computed once");
     auto sum = b.let<u64>("sum", 0);
-    add_change(b, sum, frame.key(&F::Key::daddr), fresh.forward(&F::Flow::daddr));
-    if (plan.has_full_nat(F::family))
-        add_change(b, sum, frame.key(&F::Key::saddr), fresh.forward(&F::Flow::saddr));
+    add_change(b, sum, fresh.reply(&F::Flow::saddr), fresh.forward(&F::Flow::daddr));
+    if (may_be_full_nat<F>(plan))
+        add_change(b, sum, fresh.reply(&F::Flow::daddr), fresh.forward(&F::Flow::saddr));
     fold_sum(b, sum);
     store_delta(fresh, &F::Flow::address_delta, sum);
 }
@@ -88,7 +87,7 @@ void store_address_delta(Dsl& b, const model::Plan& plan, const Frame<F>& frame,
 template <class F> void store_port_delta(Dsl& b, const Frame<F>& frame, const NewFlowFrame<F>& fresh)
 {
     b.note("checksum differences of the ports");
-    fresh.forward(&F::Flow::sport) = fresh.reply_key(&F::Key::dport);
+    fresh.forward(&F::Flow::sport) = fresh.reply_key(&F::BackKey::dport);
     auto sum = b.let<u64>("sum", 0);
     add_change(b, sum, frame.key(&F::Key::dport), fresh.forward(&F::Flow::dport));
     add_change(b, sum, frame.key(&F::Key::sport), fresh.forward(&F::Flow::sport));
@@ -105,7 +104,7 @@ template <class F>
 void compare_owner(Dsl& b, const model::Plan& plan, const Maps& maps, const NewFlowFrame<F>& fresh, Label own,
                    Label other)
 {
-    auto there = b.lookup_brief(F::maps(maps).flows, fresh.reply_key, other);
+    auto there = b.lookup_brief(F::back_flows(maps), fresh.reply_key, other);
     jump_if_differs(b, there(&F::Flow::saddr), fresh.reply(&F::Flow::saddr), other);
     auto port = b.let<be16>("vip port", there(&F::Flow::sport));
     b.jump_if(fresh.reply(&F::Flow::sport) != port, other);
@@ -113,7 +112,7 @@ void compare_owner(Dsl& b, const model::Plan& plan, const Maps& maps, const NewF
     b.jump_if(fresh.reply(&F::Flow::dport) != port, other);
     port.release();
     // The key has the client's address, but for full NAT.
-    if (plan.has_full_nat(F::family))
+    if (may_be_full_nat<F>(plan))
         jump_if_differs(b, there(&F::Flow::daddr), fresh.reply(&F::Flow::daddr), other);
     b.jump(own);
 }
@@ -123,10 +122,10 @@ template <class F> void next_source_port(Dsl& b, const model::Plan& plan, const 
 {
     b.note("looks like another connection to its target: try another source port");
     const Label found = b.label("another source port"), own = b.label("not full NAT");
-    if (plan.has_full_nat(F::family)) {
+    if (may_be_full_nat<F>(plan)) {
         skip_unless_full_nat(b, plan, fresh, own);
         draw_port(b, plan, fresh);
-        if (!plan.has(model::ForwardingMode::nat)) return;
+        if (F::across || !plan.has(model::ForwardingMode::nat)) return;
         b.jump(found);
         b.bind(own);
     }
@@ -135,7 +134,7 @@ template <class F> void next_source_port(Dsl& b, const model::Plan& plan, const 
     fresh.hash() = hash;
     hash |= 0x8000;
     auto port = b.to_network16(std::move(hash));
-    fresh.reply_key(&F::Key::dport) = port;
+    fresh.reply_key(&F::BackKey::dport) = port;
     port.release();
     b.bind(found);
 }
@@ -152,7 +151,7 @@ void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame
         const Label other = b.label("another connection's");
         fresh.inserted() = 1;
         {
-            auto result = b.update(F::maps(maps).flows, fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
+            auto result = b.update(F::back_flows(maps), fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
             b.jump_if(result == 0, inserted);
             b.jump_if(result != already_there, ways.to(Reason::table_full));
         }
@@ -172,7 +171,7 @@ template <class F>
 void compare_translation(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh,
                          const View<typename F::Flow>& flow, Label other)
 {
-    if (plan.has_full_nat(F::family))
+    if (may_be_full_nat<F>(plan))
         jump_if_differs(b, flow(&F::Flow::saddr), fresh.forward(&F::Flow::saddr), other);
     jump_if_differs(b, flow(&F::Flow::daddr), fresh.forward(&F::Flow::daddr), other);
     auto port = b.let<be16>("port", flow(&F::Flow::dport));
@@ -187,7 +186,7 @@ template <class F> void remove_own_reply(Dsl& b, const Maps& maps, const NewFlow
 {
     const Label others = b.label("not our reply entry");
     b.jump_if(fresh.inserted() == u64{0}, others);
-    b.remove(F::maps(maps).flows, fresh.reply_key);
+    b.remove(F::back_flows(maps), fresh.reply_key);
     b.bind(others);
 }
 
@@ -200,10 +199,10 @@ void renew_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
     const Label ours = b.label("our reply entry");
     b.jump_if(fresh.inserted() != u64{0}, ours);
     b.note("renew the reply entry that was there");
-    auto result = b.update(F::maps(maps).flows, fresh.reply_key, fresh.reply, UpdateFlag::any);
+    auto result = b.update(F::back_flows(maps), fresh.reply_key, fresh.reply, UpdateFlag::any);
     b.jump_if(result == 0, ours);
     result.release();
-    b.remove(F::maps(maps).flows, frame.key);
+    b.remove(F::flows(maps), frame.key);
     b.jump(ways.to(Reason::table_full));
     b.bind(ours);
 }
@@ -259,6 +258,8 @@ void tell_of_connection(Dsl& b, const Maps& maps, const Frame<F>& frame, const N
 }
 template void tell_of_connection(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
 template void tell_of_connection(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
+template void tell_of_connection(Dsl&, const Maps&, const Frame<V4To6>&, const NewFlowFrame<V4To6>&);
+template void tell_of_connection(Dsl&, const Maps&, const Frame<V6To4>&, const NewFlowFrame<V6To4>&);
 
 template <class F, class L4>
 void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
@@ -267,23 +268,23 @@ void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
 {
     fill_entries(b, plan, frame, fresh, headers, row);
     row.release();
-    if (plan.has_full_nat(F::family)) take_source(b, plan, maps, frame, fresh, ways);
+    if (may_be_full_nat<F>(plan)) take_source(b, plan, maps, frame, fresh, ways);
     evict_oldest(b, maps, frame);
     stamp_entries(b, fresh);
-    store_address_delta(b, plan, frame, fresh);
+    store_address_delta(b, plan, fresh);
     const Label replies = b.label("replies find it"), made = b.label("made"), undo = b.label("undo"),
                 full = b.label("full");
     insert_reply(b, plan, maps, frame, fresh, ways, replies);
 
     b.note("insert the forward entry");
     {
-        auto result = b.update(F::maps(maps).flows, frame.key, fresh.forward, UpdateFlag::no_exist);
+        auto result = b.update(F::flows(maps), frame.key, fresh.forward, UpdateFlag::no_exist);
         b.jump_if(result == 0, made);
         fresh.result().store(result.reg());
     }
     b.jump_if(fresh.result() != already_there, full);
     b.note("another CPU has made it meanwhile: its choice counts");
-    b.lookup_to(flow, F::maps(maps).flows, frame.key, full);
+    b.lookup_to(flow, F::flows(maps), frame.key, full);
     compare_translation(b, plan, fresh, flow, undo);
     b.jump(raced);
     b.bind(undo);
@@ -306,6 +307,10 @@ LB_INSTANTIATE(V4, wire::Tcp)
 LB_INSTANTIATE(V4, wire::Udp)
 LB_INSTANTIATE(V6, wire::Tcp)
 LB_INSTANTIATE(V6, wire::Udp)
+LB_INSTANTIATE(V4To6, wire::Tcp)
+LB_INSTANTIATE(V4To6, wire::Udp)
+LB_INSTANTIATE(V6To4, wire::Tcp)
+LB_INSTANTIATE(V6To4, wire::Udp)
 #undef LB_INSTANTIATE
 
 } // namespace lb::datapath

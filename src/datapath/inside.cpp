@@ -33,9 +33,16 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     b.note("the packet's tuple");
     make_key<F>(frame.key, headers);
     const auto flow = b.pointer<typename F::Flow>("flow");
-    find_flow(b, in.maps, frame, flow, other);
+    const Label missing = in.crossing ? b.label("no flow") : other;
+    find_flow(b, in.maps, frame, flow, missing);
+    if (in.crossing) cross_if_known<F>(b, flow, *in.crossing);
     go_if_reply_here<F>(in, flow, here);
     b.jump(other);
+    if (in.crossing) {
+        b.bind(missing);
+        find_across(b, in.maps, frame, *in.crossing);
+        b.jump(other);
+    }
     b.bind(here);
     take_reply(in, headers, frame, flow, b.reserve_stack(sizeof(FibLookup4), "way"), other);
 }
@@ -51,16 +58,17 @@ template <class F> void take_family(const Ingress& in, const View<typename F::He
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports = go_by_protocol(in.parser, in.plan, frame, ip, l4, Reason::not_a_reply,
                                            [&]<class L4>() { translate<F, L4>(in, ip, l4, frame); });
+    const bool full_nat = in.plan.has_full_nat(F::family) || in.crossing;
     b.bind(transports.icmp);
-    if (in.plan.has_full_nat(F::family))
+    if (full_nat)
         translate_icmp_error(in.parser, in.maps, frame, ip, l4, Direction::forward,
-                             in.ways.to(Reason::icmp_forwarded), other);
+                             in.ways.to(Reason::icmp_forwarded), other, nullptr, known_across(in));
     else
         b.jump(other);
     b.bind(transports.later_fragment);
-    if (in.plan.has_full_nat(F::family))
+    if (full_nat)
         follow_fragment(in.parser, in.maps, frame, ip, l4, Direction::forward,
-                        in.ways.to(Reason::fragment_forwarded));
+                        in.ways.to(Reason::fragment_forwarded), nullptr, known_across(in));
     else
         b.jump(other);
 }
@@ -75,33 +83,39 @@ std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, con
     {
         const auto ifindex = b.local<u32>("ifindex");
         std::optional<StackVar<u64>> context, l3_offset;
-        if (kernel.xdp_frags || maps.carriers) {
+        if (kernel.xdp_frags || maps.carriers || maps.across) {
             b.note("the context, for the kernel's helpers");
             context = b.local<u64>("context");
             (*context)().store(r1);
             l3_offset = b.local<u64>("l3 offset");
         }
-        XdpPacket packet(b);
-        const Parser parser{.b = b,
-                            .packet = packet,
-                            .leave = [&](Reason reason) { return ways.to(reason); },
-                            .reasons = ingress_parse_reasons,
-                            .too_short = ways.to(Reason::truncated),
-                            .l3_offset = l3_offset,
-                            .check_length = true,
-                            .context = kernel.xdp_frags ? context : std::nullopt};
-        const Ingress in{.b = b,
-                         .plan = plan,
-                         .maps = maps,
-                         .ways = ways,
-                         .parser = parser,
-                         .packet = packet,
-                         .ifindex = ifindex,
-                         .carrying = nullptr,
-                         .context = context ? &*context : nullptr,
-                         .l3_offset = l3_offset ? &*l3_offset : nullptr};
-        go_by_family(parser, plan,
-                     [&]<class F>(const View<typename F::Header>& ip) { take_family<F>(in, ip); });
+        std::optional<Crossing> crossing;
+        if (maps.across) crossing.emplace(b);
+        {
+            XdpPacket packet(b);
+            const Parser parser{.b = b,
+                                .packet = packet,
+                                .leave = [&](Reason reason) { return ways.to(reason); },
+                                .reasons = ingress_parse_reasons,
+                                .too_short = ways.to(Reason::truncated),
+                                .l3_offset = l3_offset,
+                                .check_length = true,
+                                .context = kernel.xdp_frags ? context : std::nullopt};
+            const Ingress in{.b = b,
+                             .plan = plan,
+                             .maps = maps,
+                             .ways = ways,
+                             .parser = parser,
+                             .packet = packet,
+                             .ifindex = ifindex,
+                             .carrying = nullptr,
+                             .crossing = crossing ? &*crossing : nullptr,
+                             .context = context ? &*context : nullptr,
+                             .l3_offset = l3_offset ? &*l3_offset : nullptr};
+            go_by_family(parser, plan,
+                         [&]<class F>(const View<typename F::Header>& ip) { take_family<F>(in, ip); });
+        }
+        if (crossing) emit_crossing(b, maps, ways, *crossing, *context);
     }
     ways.emit();
     auto program = b.finish();

@@ -106,6 +106,12 @@ bool listens(const model::Plan& plan, model::Family family, model::Protocol prot
         plan.listeners, [&](const auto& each) { return each.family == family && each.protocol == protocol; });
 }
 
+bool hears(const model::Plan& plan, model::Family family, model::Protocol protocol)
+{
+    const model::Family clients = other(family);
+    return listens(plan, family, protocol) || (plan.goes_across(clients) && listens(plan, clients, protocol));
+}
+
 bool has_source_routes(const model::Plan& plan, model::Family family)
 {
     return std::ranges::any_of(
@@ -121,7 +127,7 @@ bool compares_interfaces(const model::Plan& plan)
 template <class F, class L4>
 void go_if_like_reply(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, Label like)
 {
-    if (plan.has_full_nat(F::family)) {
+    if (plan.has_full_nat(F::family) || plan.goes_across(model::other(F::family))) {
         b.note("a port that full NAT sends from?");
         const model::FullNatConfig& pool = plan.settings.full_nat;
         auto port = b.let_host_as<u64>("dport", headers.l4(&L4::dport));
@@ -145,7 +151,7 @@ void gate_port(Dsl& b, const model::Plan& plan, const Headers<F, L4>& headers, W
     const auto ports = ports_of<F, L4>(plan);
     {
         auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
-        if (ports.size() == 1 && !plan.translates_replies_early(F::family))
+        if (ports.size() == 1 && !plan.expects_replies(F::family))
             return b.jump_if(port != ports.front().raw, nobody);
         choose_port(b, port, ports, [&](be16) { return listening; });
     }
@@ -170,7 +176,7 @@ void match_listener(Dsl& b, const model::Plan& plan, const Maps& maps, const Hea
     const auto ports = ports_of<F, L4>(plan);
     std::vector<Label> leaves;
     for (const be16 port : ports) leaves.push_back(b.label("port " + std::to_string(port.host())));
-    if (ports.size() > 1 || plan.translates_replies_early(F::family)) {
+    if (ports.size() > 1 || plan.expects_replies(F::family)) {
         auto port = b.let_bits<u16>("dport", headers.l4(&L4::dport));
         choose_port(b, port, ports, [&](be16 each) {
             return leaves[static_cast<std::size_t>(std::ranges::find(ports, each) - ports.begin())];

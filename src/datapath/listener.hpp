@@ -27,6 +27,9 @@ void match_listener(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, cons
 
 /// Whether some listener has this family and protocol.
 bool listens(const model::Plan& plan, model::Family family, model::Protocol protocol);
+/// Whether packets of this family and protocol concern lb: they come to a listener, or are replies to one of
+/// the other family.
+bool hears(const model::Plan& plan, model::Family family, model::Protocol protocol);
 /// Whether some proxy has source routes of this family.
 bool has_source_routes(const model::Plan& plan, model::Family family);
 /// Whether some listener is not on every interface, so that the program has to know where a packet came in.

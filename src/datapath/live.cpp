@@ -55,9 +55,9 @@ void count_end(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<typen
         const Builder::StackScope scope(b);
         const Label goes_on = b.label("goes on"), ended = b.label("ended");
         b.jump_unless(l4(&wire::Tcp::flags).has(wire::tcp_fin | wire::tcp_rst), goes_on);
-        const auto key = b.stack<typename F::Key>("other key");
+        const auto key = b.stack<typename F::BackKey>("other key");
         make_other_key<F>(key, flow, wire::protocol_tcp);
-        auto other = b.lookup_brief(F::maps(maps).flows, key, goes_on);
+        auto other = b.lookup_brief(F::back_flows(maps), key, goes_on);
         b.jump_if(l4(&wire::Tcp::flags).has(wire::tcp_rst), ended);
         b.jump_unless(other(&Flow::tcp_flags).has(wire::tcp_fin), goes_on);
         b.bind(ended);
@@ -69,15 +69,16 @@ void count_end(Dsl& b, const Maps& maps, const Frame<F>& frame, const View<typen
     }
 }
 
-template void count_begin(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
-template void count_begin(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
-template void count_end(Dsl&, const Maps&, const Frame<V4>&, const View<V4::Flow>&, const View<wire::Tcp>&,
-                        Direction);
-template void count_end(Dsl&, const Maps&, const Frame<V4>&, const View<V4::Flow>&, const View<wire::Udp>&,
-                        Direction);
-template void count_end(Dsl&, const Maps&, const Frame<V6>&, const View<V6::Flow>&, const View<wire::Tcp>&,
-                        Direction);
-template void count_end(Dsl&, const Maps&, const Frame<V6>&, const View<V6::Flow>&, const View<wire::Udp>&,
-                        Direction);
+#define LB_INSTANTIATE(F)                                                                                    \
+    template void count_begin(Dsl&, const Maps&, const Frame<F>&, const NewFlowFrame<F>&);                   \
+    template void count_end(Dsl&, const Maps&, const Frame<F>&, const View<F::Flow>&,                        \
+                            const View<wire::Tcp>&, Direction);                                              \
+    template void count_end(Dsl&, const Maps&, const Frame<F>&, const View<F::Flow>&,                        \
+                            const View<wire::Udp>&, Direction);
+LB_INSTANTIATE(V4)
+LB_INSTANTIATE(V6)
+LB_INSTANTIATE(V4To6)
+LB_INSTANTIATE(V6To4)
+#undef LB_INSTANTIATE
 
 } // namespace lb::datapath

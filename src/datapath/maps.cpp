@@ -58,6 +58,10 @@ void add_admission(FamilyMaps<A>& maps, const model::Plan& plan, model::Family f
                                     std::clamp(plan.max_connections, source_buckets_min, source_buckets_max));
 }
 
+// Connections between families, one entry each in either family's table: as many as may live, and the
+// half-open ones of both directions.
+u32 across_size(const model::Plan& plan) { return plan.max_connections + 2 * backlog_size(plan); }
+
 template <class A>
 std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family family,
                                          const std::string& suffix)
@@ -65,8 +69,10 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
     if (!plan.has(family)) return std::nullopt;
     const auto routes = std::ranges::count_if(
         plan.routes, [&](const auto& each) { return model::family_of(each.source.address) == family; });
+    const u32 pairs = plan.max_connections + backlog_size(plan);
     FamilyMaps<A> maps{
-        .flows = {"flows" + suffix, bpf::MapType::hash, 2 * (plan.max_connections + backlog_size(plan))},
+        .flows = {"flows" + suffix, bpf::MapType::hash,
+                  2 * pairs + (family == model::Family::ipv6 && plan.goes_across() ? across_size(plan) : 0)},
         .backlog = {"backlog" + suffix, bpf::MapType::array, backlog_size(plan)},
         .routes = {"routes" + suffix, bpf::MapType::lpm_trie, std::max<u32>(1, static_cast<u32>(routes)),
                    bpf::map_no_prealloc},
@@ -78,6 +84,18 @@ std::optional<FamilyMaps<A>> family_maps(const model::Plan& plan, model::Family 
         maps.sessions.emplace("sessions" + suffix, bpf::MapType::lru_hash,
                               std::max(plan.max_connections, sessions_min));
     return maps;
+}
+
+AcrossMaps across_maps(const model::Plan& plan)
+{
+    const u32 ring = backlog_size(plan);
+    return {.flows4 = {"flows46", bpf::MapType::hash, across_size(plan)},
+            .backlog4 = {"backlog46", bpf::MapType::array, ring},
+            .backlog6 = {"backlog64", bpf::MapType::array, ring},
+            .fragments4 = {"fragments46", bpf::MapType::lru_hash, fragments_max},
+            .fragments6 = {"fragments64", bpf::MapType::lru_hash, fragments_max},
+            .handover = {"handover", bpf::MapType::percpu_array, 1},
+            .programs = {"programs", bpf::MapType::prog_array, followers_count}};
 }
 
 u32 members_count(const model::Plan& plan)
@@ -97,9 +115,10 @@ Maps::Maps(const model::Plan& plan)
       slots("slots", bpf::MapType::array, slots_capacity(plan), bpf::map_mmapable),
       counters("counters", bpf::MapType::percpu_array, ids_end(plan.targets)),
       exits("exits", bpf::MapType::percpu_array, model::reasons_count),
-      backlog("backlog", bpf::MapType::array, 2u)
+      backlog("backlog", bpf::MapType::array, plan.goes_across() ? 4u : 2u)
 {
     using model::Algorithm;
+    if (plan.goes_across()) across = across_maps(plan);
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
     const bool limits_targets = has_limit(plan, per_target, both_families);
     if (limits_targets || has_limit(plan, per_source, both_families))
@@ -139,6 +158,15 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     };
     if (v4) add(*v4);
     if (v6) add(*v6);
+    if (across)
+        for (const bpf::MapSpec* each : {static_cast<const bpf::MapSpec*>(&across->flows4),
+                                         static_cast<const bpf::MapSpec*>(&across->backlog4),
+                                         static_cast<const bpf::MapSpec*>(&across->backlog6),
+                                         static_cast<const bpf::MapSpec*>(&across->fragments4),
+                                         static_cast<const bpf::MapSpec*>(&across->fragments6),
+                                         static_cast<const bpf::MapSpec*>(&across->handover),
+                                         static_cast<const bpf::MapSpec*>(&across->programs)})
+            maps.push_back(each);
     for (const bpf::MapSpec* each :
          {static_cast<const bpf::MapSpec*>(&targets), static_cast<const bpf::MapSpec*>(&groups),
           static_cast<const bpf::MapSpec*>(&slots), static_cast<const bpf::MapSpec*>(&counters),

@@ -31,11 +31,31 @@ template <class A> struct FamilyMaps {
     std::optional<bpf::Map<model::SessionKey<A>, model::Session>> sessions;
 };
 
+/// With full NAT between families: what IPv4 packets are known by there, and what each kind has for itself.
+/// The entries of IPv6 packets are in the common table.
+struct AcrossMaps {
+    bpf::Map<model::FlowKey4, model::Flow6> flows4;
+    bpf::Map<u32, model::FlowKey4> backlog4;
+    bpf::Map<u32, model::FlowKey6> backlog6;
+    bpf::Map<model::FragmentKey<be32>, model::Fragment<model::Address6>> fragments4;
+    bpf::Map<model::FragmentKey<model::Address6>, model::Fragment<model::Address6>> fragments6;
+    /// From one program to the next, per CPU: 0, or the id, plus 1, of the target that a new connection was
+    /// given.
+    bpf::Map<u32, u32> handover;
+    /// By Follower: the programs that go on with a packet.
+    bpf::Map<u32, u32> programs;
+};
+
+/// Programs that others go on to (bpf_tail_call).
+enum class Follower : u32 { siit = 0, ingress = 1 };
+inline constexpr u32 followers_count = 2;
+
 struct Maps {
     explicit Maps(const model::Plan& plan);
 
     std::optional<FamilyMaps<be32>> v4;
     std::optional<FamilyMaps<model::Address6>> v6;
+    std::optional<AcrossMaps> across;
     bpf::Map<u32, model::TargetRow> targets; ///< by target id
     /// By proxy id, where some proxy asks for more than Maglev and NAT. Rows and not constants in the leaves
     /// of the listeners' tree: these would make the verifier follow each leaf to the program's end.
@@ -57,7 +77,7 @@ struct Maps {
     std::optional<bpf::Map<u32, model::SourceRow>> nat_sources;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
-    bpf::Map<u32, model::BacklogRow> backlog;      ///< by family: where its ring is at
+    bpf::Map<u32, model::BacklogRow> backlog;      ///< by backlog_row of families: where a ring is at
     /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.
     std::optional<bpf::MapSpec> events;
     std::optional<bpf::Map<u32, u64>> events_lost; ///< one row, per CPU

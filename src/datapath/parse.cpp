@@ -52,6 +52,7 @@ void read_fragment(const Parser& parser, const Frame<V6>& frame, const View<Ipv6
     auto [header] = l4.claim<Ipv6Fragment>(parser.too_short);
     // It is where others have their length: 0 there means 8 bytes, which is what this header has.
     b.jump_if(header(&Ipv6Fragment::reserved) != u8{0}, parser.leave(parser.reasons.extension_header));
+    if (parser.fragment_header) parser.fragment_header->copy_from(header);
     // RFC 6946: offset 0 and nothing to follow is a whole packet.
     b.jump_unless(header(&Ipv6Fragment::offset).has(wire::ipv6_more_fragments_or_offset), done);
     {

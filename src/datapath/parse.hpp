@@ -54,6 +54,9 @@ struct Parser {
     /// With that: the context, by which the kernel is asked for the length of a packet that lies in several
     /// buffers (XDP frags).
     std::optional<bpf::StackVar<u64>> context = {};
+    /// Where a fragment header is to be copied to (IPv6), also that of a packet that is whole; null where
+    /// the program does not ask.
+    const bpf::StackView<wire::Ipv6Fragment>* fragment_header = nullptr;
 };
 
 /// Emits the claim of Ethernet and its tags; goes to `v4` or `v6` with the packet pointer at the IP header,

@@ -48,25 +48,25 @@ void route_by_source(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewF
 template void route_by_source(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&);
 template void route_by_source(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&);
 
-void hash_flow(Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh)
+void hash_flow(Dsl& b, const StackView<FlowKey4>& key, const StackVar<u64>& result)
 {
     b.note("hash the tuple");
-    auto hash = b.let_bits<u64>("hash", frame.key(&FlowKey4::saddr));
-    auto part = b.let_bits<u64>("part", frame.key(&FlowKey4::sport));
+    auto hash = b.let_bits<u64>("hash", key(&FlowKey4::saddr));
+    auto part = b.let_bits<u64>("part", key(&FlowKey4::sport));
     auto multiplier = b.let<u64>("multiplier", model::hash_multiplier_1);
     hash <<= 16;
     hash |= part.value();
     hash <<= 16;
-    frame.key(&FlowKey4::dport).load_into(part.reg());
+    key(&FlowKey4::dport).load_into(part.reg());
     hash |= part.value();
     hash *= multiplier.value();
     part = hash.value();
     part >>= 32;
     hash ^= part.value();
-    frame.key(&FlowKey4::daddr).load_into(part.reg());
+    key(&FlowKey4::daddr).load_into(part.reg());
     part <<= 8;
     hash += part.value();
-    hash += frame.key(&FlowKey4::protocol);
+    hash += key(&FlowKey4::protocol);
     multiplier = model::hash_multiplier_2;
     hash *= multiplier.value();
     part = hash.value();
@@ -75,10 +75,10 @@ void hash_flow(Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh)
     multiplier = model::hash_multiplier_3;
     hash *= multiplier.value();
     hash >>= 32;
-    fresh.hash() = hash;
+    result() = hash;
 }
 
-void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
+void hash_flow(Dsl& b, const StackView<FlowKey6>& key, const StackVar<u64>& result)
 {
     using wire::Address6;
     b.note("hash the tuple");
@@ -86,23 +86,23 @@ void hash_flow(Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh)
     for (const auto address : {&FlowKey6::saddr, &FlowKey6::daddr})
         for (const auto half : {&Address6::high, &Address6::low}) {
             {
-                auto word = b.let_bits<u64>("word", frame.key(address)(half));
+                auto word = b.let_bits<u64>("word", key(address)(half));
                 hash += word.value();
             }
             mix(b, hash, model::hash_multiplier_1, 32);
         }
     {
-        auto ports = b.let_bits<u64>("ports", frame.key(&FlowKey6::sport));
+        auto ports = b.let_bits<u64>("ports", key(&FlowKey6::sport));
         ports <<= 16;
-        auto part = b.let_bits<u64>("part", frame.key(&FlowKey6::dport));
+        auto part = b.let_bits<u64>("part", key(&FlowKey6::dport));
         ports |= part.value();
         ports <<= 16;
         hash += ports.value();
-        hash += frame.key(&FlowKey6::protocol);
+        hash += key(&FlowKey6::protocol);
     }
     mix(b, hash, model::hash_multiplier_2, 29);
     finish_hash(b, hash, model::hash_multiplier_3);
-    fresh.hash() = hash;
+    result() = hash;
 }
 
 template <class F>
@@ -128,5 +128,7 @@ View<model::TargetRow> read_target(Dsl& b, const Maps& maps, const Frame<F>& fra
 }
 template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4>&, Ways&);
 template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6>&, Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4To6>&, Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6To4>&, Ways&);
 
 } // namespace lb::datapath

@@ -19,9 +19,9 @@ template <class F> void make_source_key(const Frame<F>& frame, const NewFlowFram
 template <class F>
 void route_by_source(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowFrame<F>& fresh);
 
-/// Emits model::flow_hash() over the packet's key into `fresh.hash`.
-void hash_flow(bpf::Dsl& b, const Frame<V4>& frame, const NewFlowFrame<V4>& fresh);
-void hash_flow(bpf::Dsl& b, const Frame<V6>& frame, const NewFlowFrame<V6>& fresh);
+/// Emits model::flow_hash() over the packet's key into `result`.
+void hash_flow(bpf::Dsl& b, const bpf::StackView<model::FlowKey4>& key, const bpf::StackVar<u64>& result);
+void hash_flow(bpf::Dsl& b, const bpf::StackView<model::FlowKey6>& key, const bpf::StackVar<u64>& result);
 
 /// Emits group -> target, whose id it leaves in `frame.index`.
 template <class F>

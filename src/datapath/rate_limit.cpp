@@ -190,5 +190,9 @@ template struct Limiter<V4, wire::Tcp>;
 template struct Limiter<V4, wire::Udp>;
 template struct Limiter<V6, wire::Tcp>;
 template struct Limiter<V6, wire::Udp>;
+template struct Limiter<V4To6, wire::Tcp>;
+template struct Limiter<V4To6, wire::Udp>;
+template struct Limiter<V6To4, wire::Tcp>;
+template struct Limiter<V6To4, wire::Udp>;
 
 } // namespace lb::datapath

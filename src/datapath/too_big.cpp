@@ -51,19 +51,19 @@ template <> struct Answer<V6> {
 template <class F> inline constexpr u32 head_bytes = sizeof(typename F::Header) + sizeof(TooBig);
 
 // Errors are not sent about errors, nor about later fragments (RFC 1122, 3.2.2; RFC 4443, 2.4 e).
-void leave_unless_told(const Carrier& c, const View<Ipv4>& ip)
+void leave_unless_told(const TooBigAnswer& c, const View<Ipv4>& ip)
 {
     Dsl& b = c.b;
     b.jump_if(ip(&Ipv4::fragment).has(wire::ipv4_fragment_offset), c.ways.to(Reason::too_big_unsaid));
     b.jump_if(ip(&Ipv4::protocol) == wire::protocol_icmp, c.ways.to(Reason::too_big_unsaid));
 }
-void leave_unless_told(const Carrier& c, const View<Ipv6>& ip)
+void leave_unless_told(const TooBigAnswer& c, const View<Ipv6>& ip)
 {
     c.b.jump_if(ip(&Ipv6::next_header) == wire::protocol_icmpv6, c.ways.to(Reason::too_big_unsaid));
 }
 
 // Leaves of the packet what is quoted, and makes room for the headers in front of it.
-template <class F> void make_room(const Carrier& c)
+template <class F> void make_room(const TooBigAnswer& c)
 {
     Dsl& b = c.b;
     constexpr u64 kept = sizeof(Ethernet) + Answer<F>::quoted;
@@ -129,7 +129,7 @@ void finish_sum(Dsl& b, const View<TooBig>& icmp, Var<u64>& sum)
     icmp(&TooBig::checksum).store(sum.reg());
 }
 
-void write_sum(const Carrier& c, XdpPacket& packet, const View<Ipv4>&, const View<TooBig>& icmp)
+void write_sum(const TooBigAnswer& c, XdpPacket& packet, const View<Ipv4>&, const View<TooBig>& icmp)
 {
     constexpr u32 at = sizeof(Ethernet) + sizeof(Ipv4);
     const auto message = packet.claim_at<Block<summed_max>>(at, c.failed);
@@ -138,7 +138,7 @@ void write_sum(const Carrier& c, XdpPacket& packet, const View<Ipv4>&, const Vie
 }
 
 // RFC 4443, 2.3: the pseudo-header as well.
-void write_sum(const Carrier& c, XdpPacket& packet, const View<Ipv6>& ip, const View<TooBig>& icmp)
+void write_sum(const TooBigAnswer& c, XdpPacket& packet, const View<Ipv6>& ip, const View<TooBig>& icmp)
 {
     constexpr u32 at = sizeof(Ethernet) + sizeof(Ipv6);
     constexpr u32 message = sizeof(TooBig) + quoted6, rest = message - 2 * summed_max;
@@ -154,7 +154,9 @@ void write_sum(const Carrier& c, XdpPacket& packet, const View<Ipv6>& ip, const 
     finish_sum(c.b, icmp, all);
 }
 
-template <class F> void answer(const Carrier& c)
+} // namespace
+
+template <class F> void answer_too_big(const TooBigAnswer& c)
 {
     using Header = typename F::Header;
     Dsl& b = c.b;
@@ -164,7 +166,7 @@ template <class F> void answer(const Carrier& c)
     const auto quoted = packet.claim_at<Header>(sizeof(Ethernet) + head_bytes<F>, c.failed);
     const View<EthernetMacs> before(b, packet.data(), static_cast<i32>(head_bytes<F>));
     const auto [ethernet, ip, icmp] = packet.claim<EthernetMacs, Header, TooBig>(c.failed);
-    b.if_(c.result() != i64{0}, [&] {
+    b.if_(c.sent() != i64{0}, [&] {
          ethernet(&EthernetMacs::destination).copy_from(before(&EthernetMacs::source));
          ethernet(&EthernetMacs::source).copy_from(before(&EthernetMacs::destination));
      }).else_([&] {
@@ -177,17 +179,44 @@ template <class F> void answer(const Carrier& c)
     icmp(&TooBig::code) = Answer<F>::code;
     icmp(&TooBig::checksum) = be16{0};
     icmp(&TooBig::zero) = be16{0};
-    icmp(&TooBig::mtu) = b.to_network16(b.let<u64>("mtu", c.overhead()));
+    icmp(&TooBig::mtu) = b.to_network16(b.let<u64>("mtu", c.mtu()));
     write_sum(c, packet, ip, icmp);
-    b.jump_if(c.result() != i64{0}, c.ways.to(Reason::too_big_sent));
+    b.jump_if(c.sent() != i64{0}, c.ways.to(Reason::too_big_sent));
     b.jump(c.ways.to(Reason::too_big));
 }
 
-} // namespace
+template void answer_too_big<V4>(const TooBigAnswer&);
+template void answer_too_big<V6>(const TooBigAnswer&);
+
+void ask_way_back(const TooBigAnswer& c)
+{
+    if (!c.maps.devices) {
+        c.sent() = 0;
+        return;
+    }
+    Dsl& b = c.b;
+    auto ctx = b.let<u64>("ctx", c.context());
+    const View<XdpMd> md(b, ctx.reg(), 0);
+    Var<u32> ifindex(b, b.take(r2, "arrived by")); // where the call wants it
+    ifindex = md(&XdpMd::ingress_ifindex);
+    ctx.release();
+    auto verdict =
+        b.call<u64>(Helper::redirect_map, {*c.maps.devices, std::move(ifindex), u32{0}}, "verdict");
+    c.sent().store(verdict.reg()); // 0 (aborted): the interface is not there
+}
 
 void emit_too_big(const Carrier& c, bool ipv4, bool ipv6)
 {
     Dsl& b = c.b;
+    const TooBigAnswer answer{.b = b,
+                              .maps = c.maps,
+                              .ways = c.ways,
+                              .context = c.context,
+                              .frags = c.frags,
+                              .mtu = c.overhead,
+                              .length = c.length,
+                              .sent = c.result,
+                              .failed = c.failed};
     b.note("too big for the way");
     b.bind(c.too_big);
     {
@@ -195,22 +224,12 @@ void emit_too_big(const Carrier& c, bool ipv4, bool ipv6)
         mtu -= c.overhead();
         c.overhead() = mtu; // what is left for the client
     }
-    {
-        // Back by where it came from, if XDP can.
-        auto ctx = b.let<u64>("ctx", c.context());
-        const View<XdpMd> md(b, ctx.reg(), 0);
-        Var<u32> ifindex(b, b.take(r2, "arrived by")); // where the call wants it
-        ifindex = md(&XdpMd::ingress_ifindex);
-        ctx.release();
-        auto verdict =
-            b.call<u64>(Helper::redirect_map, {*c.maps.devices, std::move(ifindex), u32{0}}, "verdict");
-        c.result().store(verdict.reg()); // 0 (aborted): the interface is not there
-    }
+    ask_way_back(answer);
     const Label six = b.label("too big, IPv6");
     if (ipv4 && ipv6) b.jump_if(c.inner6() != u64{0}, six);
-    if (ipv4) answer<V4>(c);
+    if (ipv4) answer_too_big<V4>(answer);
     b.bind(six);
-    if (ipv6) answer<V6>(c);
+    if (ipv6) answer_too_big<V6>(answer);
 }
 
 } // namespace lb::datapath

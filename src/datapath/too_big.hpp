@@ -1,15 +1,38 @@
-// A packet that does not fit on the way to its target, once a tunnel's header is around it: its sender is
-// told what fits (RFC 1191, RFC 8201), in the VIP's name, by a packet made in the place of its own.
+// A packet that does not fit on its way, once a tunnel's header is around it or it is of the other IP
+// version: its sender is told what fits (RFC 1191, RFC 8201), in the VIP's name, by a packet made in the
+// place of its own.
 //
 // IPv4 senders are told whether they forbid fragments or not: lb makes none, and a tunnel's fragments would
 // have to be put together before the target sees what is inside.
 #pragma once
 
+#include "datapath/frame.hpp"
+#include "datapath/ways.hpp"
+
 namespace lb::datapath {
+
+/// What it takes to answer. The packet is as it came, without tags in its frame.
+struct TooBigAnswer {
+    bpf::Dsl& b;
+    const Maps& maps;
+    Ways& ways;
+    const bpf::StackVar<u64>& context;
+    bool frags;                ///< whether packets may lie in several buffers
+    bpf::StackVar<u64> mtu;    ///< what fits, for the sender
+    bpf::StackVar<u64> length; ///< of the frame; written here, as is the next
+    bpf::StackVar<i64> sent;   ///< whether lb sends the answer itself
+    bpf::Label failed;         ///< the kernel refused to change the packet
+};
+
+/// Emits the question whether XDP can send by where the packet came from; before answer_too_big().
+void ask_way_back(const TooBigAnswer& answer);
+
+/// Emits the answer to a packet of F, and leaves.
+template <class F> void answer_too_big(const TooBigAnswer& answer);
 
 struct Carrier;
 
-/// Emits the answer, at `c.too_big`, for the families that clients may have.
+/// Emits the answers of direct server return, at `c.too_big`, for the families that clients may have.
 void emit_too_big(const Carrier& c, bool ipv4, bool ipv6);
 
 } // namespace lb::datapath

@@ -53,7 +53,16 @@ bool picks_by_hash(Algorithm algorithm)
 
 bool within_one_family(ForwardingMode mode)
 {
-    return mode == ForwardingMode::nat || mode == ForwardingMode::full_nat || mode == ForwardingMode::dsr_l2;
+    return mode == ForwardingMode::nat || mode == ForwardingMode::dsr_l2;
+}
+
+bool has_target(const ProxyConfig& proxy, Family family)
+{
+    const auto of_it = [&](const TargetConfig& target) { return family_of(target.endpoint.ip) == family; };
+    return std::ranges::any_of(proxy.default_targets, of_it) ||
+           std::ranges::any_of(proxy.source_routes, [&](const RouteConfig& route) {
+               return std::ranges::any_of(route.targets, of_it);
+           });
 }
 
 std::vector<Family> listen_families(const ProxyConfig& proxy)
@@ -65,6 +74,9 @@ std::vector<Family> listen_families(const ProxyConfig& proxy)
     } else if (within_one_family(proxy.forwarding.mode) && !proxy.default_targets.empty()) {
         v4 = proxy.default_targets.front().endpoint.ip.is_v4();
         v6 = !v4;
+    } else if (proxy.forwarding.mode == ForwardingMode::full_nat) {
+        v4 = has_target(proxy, Family::ipv4);
+        v6 = has_target(proxy, Family::ipv6) || !v4;
     }
     std::vector<Family> families;
     if (v4) families.push_back(Family::ipv4);

@@ -21,6 +21,7 @@ enum class LogFormat { text, json };
 enum class Family : u8 { ipv4 = 4, ipv6 = 6 };
 
 constexpr Family family_of(const IpAddress& ip) { return ip.is_v6() ? Family::ipv6 : Family::ipv4; }
+constexpr Family other(Family family) { return family == Family::ipv4 ? Family::ipv6 : Family::ipv4; }
 
 enum class Algorithm { maglev, round_robin, random, least_connections, source_hash };
 enum class ForwardingMode { nat, full_nat, dsr_l2, dsr_ipip, dsr_gue };
@@ -145,14 +146,19 @@ std::string name_of(ForwardingMode mode);
 /// "IPv4", "IPv6".
 std::string name_of(Family family);
 
-/// Whether client and target must be of one family: all but tunnels.
+/// Whether client and target must be of one family: neither tunnels nor full NAT, which translates.
 bool within_one_family(ForwardingMode mode);
 bool is_dsr(ForwardingMode mode);
 /// Whether the target follows from a hash over a Maglev table alone.
 bool picks_by_hash(Algorithm algorithm);
 
+/// Whether some target of the proxy, those of its source routes included, is of this family.
+bool has_target(const ProxyConfig& proxy, Family family);
+
 /// The families of the addresses that a proxy listens on, ascending. Without given addresses they are those
-/// that its mode can forward: its targets' family, or both where the mode translates or carries the other.
+/// that its mode can forward: its targets' families, or both where the mode carries the other. Full NAT could
+/// translate to the other as well, but a host that forwards IPv6 is not for everybody who names an IPv4
+/// target.
 std::vector<Family> listen_families(const ProxyConfig& proxy);
 
 } // namespace lb::model

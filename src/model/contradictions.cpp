@@ -58,7 +58,6 @@ private:
     void look_at_limits();
     void look_at_burst(std::string_view kind, std::string_view key, std::string_view rate_key,
                        const RateConfig& own, const RateConfig& general);
-    bool targets_have(Family family) const;
     Family family() const; // of both sides, where the mode keeps it
 
     void add(Place place, std::string value, std::string message)
@@ -107,22 +106,13 @@ void Finder::look_at_forwarding()
             R"(dsr-l2 writes the target's Ethernet address, and the stack routes by IP: expected "auto" or "fast")");
 }
 
-bool Finder::targets_have(Family family) const
-{
-    const auto of_it = [&](const TargetConfig& target) { return family_of(target.endpoint.ip) == family; };
-    return std::ranges::any_of(proxy_.default_targets, of_it) ||
-           std::ranges::any_of(proxy_.source_routes, [&](const RouteConfig& route) {
-               return std::ranges::any_of(route.targets, of_it);
-           });
-}
-
 void Finder::look_at_full_nat()
 {
     const FullNatConfig& pool = settings_.full_nat;
     for (const Family family : {Family::ipv4, Family::ipv6}) {
         const bool in_pool =
             std::ranges::any_of(pool.addresses, [&](const IpAddress& ip) { return family_of(ip) == family; });
-        if (!pool.addresses.empty() && !in_pool && targets_have(family))
+        if (!pool.addresses.empty() && !in_pool && has_target(proxy_, family))
             add({"forwarding", "mode"}, quoted(mode_name_),
                 "settings.full-nat.addresses has no " + name_of(family) +
                     " address, which is needed toward targets of that family");

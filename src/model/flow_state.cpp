@@ -39,10 +39,12 @@ std::chrono::seconds Timeouts::of(FlowState state) const
     return established;
 }
 
-template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply)
+template <class A, class E>
+FlowState state_of(const FlowKey<A>& key, const Flow<E>& forward, const Flow<E>* reply)
 {
     if (key.protocol != wire::protocol_tcp) {
-        const bool both_ways = forward.carried != 0 ? forward.packets > 1 : reply && reply->packets > 0;
+        const bool silent = forward.carried != 0 && forward.carried != carried_across;
+        const bool both_ways = silent ? forward.packets > 1 : reply && reply->packets > 0;
         return both_ways ? FlowState::udp : FlowState::udp_one_way;
     }
     const u8 back = reply ? reply->tcp_flags : u8{0};
@@ -53,29 +55,43 @@ template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forw
     return FlowState::established;
 }
 
-template <class A> FlowKey<A> reply_key(const FlowKey<A>& key, const Flow<A>& forward)
+namespace {
+
+template <class To, class From> To convert(const From& address)
 {
-    return {.saddr = forward.daddr,
-            .daddr = forward.saddr,
-            .sport = forward.dport,
-            .dport = forward.sport,
-            .protocol = key.protocol};
+    if constexpr (std::is_same_v<To, From>)
+        return address;
+    else // RFC 4291, 2.5.5.2
+        return be32(static_cast<u32>(address.low.host()));
 }
 
-template <class A> FlowKey<A> forward_key(const FlowKey<A>& key, const Flow<A>& reply)
+} // namespace
+
+template <class K, class A> K other_key(u8 protocol, const Flow<A>& entry)
 {
-    return {.saddr = reply.daddr,
-            .daddr = reply.saddr,
-            .sport = reply.dport,
-            .dport = reply.sport,
-            .protocol = key.protocol};
+    using Address = decltype(K::saddr);
+    return {.saddr = convert<Address>(entry.daddr),
+            .daddr = convert<Address>(entry.saddr),
+            .sport = entry.dport,
+            .dport = entry.sport,
+            .protocol = protocol};
+}
+
+IpAddress address_in(const Flow4&, be32 address) { return IpAddress::from(address); }
+
+IpAddress address_in(const Flow6& entry, const Address6& address)
+{
+    constexpr u64 mapped = 0xffff;
+    if (entry.carried == carried_across && address.high.host() == 0 && address.low.host() >> 32 == mapped)
+        return IpAddress::from(convert<be32>(address));
+    return IpAddress::from(address);
 }
 
 template FlowState state_of(const FlowKey4&, const Flow4&, const Flow4*);
 template FlowState state_of(const FlowKey6&, const Flow6&, const Flow6*);
-template FlowKey4 reply_key(const FlowKey4&, const Flow4&);
-template FlowKey6 reply_key(const FlowKey6&, const Flow6&);
-template FlowKey4 forward_key(const FlowKey4&, const Flow4&);
-template FlowKey6 forward_key(const FlowKey6&, const Flow6&);
+template FlowState state_of(const FlowKey4&, const Flow6&, const Flow6*);
+template FlowKey4 other_key(u8, const Flow4&);
+template FlowKey6 other_key(u8, const Flow6&);
+template FlowKey4 other_key(u8, const Flow6&);
 
 } // namespace lb::model

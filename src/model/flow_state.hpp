@@ -25,11 +25,15 @@ struct Timeouts {
 /// handshake is complete with the client's ACK, a connection closed with a FIN from both sides or a RST from
 /// either. UDP is one-way until the target's first answer. Of a carried connection (direct server return)
 /// only the client is seen: its FIN leaves it closing, and its second datagram stands for an answer.
-template <class A> FlowState state_of(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply);
+template <class A, class E>
+FlowState state_of(const FlowKey<A>& key, const Flow<E>& forward, const Flow<E>* reply);
 
-/// The key by which the replies of this forward entry come.
-template <class A> FlowKey<A> reply_key(const FlowKey<A>& key, const Flow<A>& forward);
-/// The key of the forward entry that this reply entry belongs to.
-template <class A> FlowKey<A> forward_key(const FlowKey<A>& key, const Flow<A>& reply);
+/// The key of a connection's other entry, by what packets of this one become. K: of the other family, where
+/// the entry is `carried_across`.
+template <class K, class A> K other_key(u8 protocol, const Flow<A>& entry);
+
+/// An address in an entry as it is on the wire: also IPv4 where the entry has IPv6 addresses only.
+IpAddress address_in(const Flow4& entry, be32 address);
+IpAddress address_in(const Flow6& entry, const Address6& address);
 
 } // namespace lb::model

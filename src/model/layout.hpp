@@ -9,6 +9,11 @@ namespace lb::model {
 
 inline constexpr u32 flow_layout_version = 2;
 
+/// As Flow::carried: the packet is written anew in the other IP version (full NAT between families, RFC
+/// 7915). The addresses are IPv6 addresses in both entries, of which the one for IPv4 packets is in a table
+/// of its own.
+inline constexpr u32 carried_across = 3;
+
 /// 127.0.0.0/8 (RFC 1122, 3.2.1.3 g): never on the wire.
 inline constexpr be32 loopback_network{0x7f000000}, loopback_mask{0xff000000};
 
@@ -45,7 +50,7 @@ template <class A> struct Flow {
     /// 0: what is said here is written. Else the packet goes to its target as it is, by the row of
     /// `carriers`; `sport` is the tunnel's source port then, and there is no reply entry, since no reply
     /// comes this way. 1: a connection without an entry would not keep its target. 2: it would, since the
-    /// pick is the same for each of its packets.
+    /// pick is the same for each of its packets. `carried_across` is neither.
     u32 carried = 0;
     u64 packets = 0; ///< of this direction
     u64 bytes = 0;   ///< of this direction, from the IP header on

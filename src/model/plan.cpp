@@ -66,6 +66,12 @@ public:
                                                " different groups of targets need " + std::to_string(slots) +
                                                " slots: at most " + std::to_string(plan_slots_max) + " fit");
         }
+        const FullNatConfig& pool = plan_.settings.full_nat;
+        if (plan_.shares_ports(Family::ipv4) && pool.port_first == pool.port_last)
+            return fail(
+                ErrorKind::config,
+                "settings.full-nat.ports: \"" + std::to_string(pool.port_first) +
+                    "\": IPv4 and IPv6 clients of IPv4 targets have a port each: expected two or more");
         return std::move(plan_);
     }
 
@@ -282,7 +288,8 @@ std::vector<IpAddress> Plan::full_nat_pool(Family family) const
 
 bool Plan::has(Family family) const
 {
-    return std::ranges::find(listeners, family, &PlanListener::family) != listeners.end();
+    return std::ranges::find(listeners, family, &PlanListener::family) != listeners.end() ||
+           goes_across(other(family));
 }
 
 bool Plan::has(Algorithm algorithm) const
@@ -306,12 +313,30 @@ bool Plan::has(ForwardingMode mode) const
 
 bool Plan::has_full_nat() const { return has(ForwardingMode::full_nat); }
 
-bool Plan::has_full_nat(Family family) const
+namespace {
+
+// Whether full NAT leads from listeners of one family to targets of one.
+bool leads(const Plan& plan, Family from, Family to)
 {
-    return std::ranges::any_of(listeners, [&](const PlanListener& each) {
-        const auto proxy = std::ranges::find(proxies, each.proxy, &PlanProxy::id);
-        return each.family == family && proxy->mode == ForwardingMode::full_nat;
+    return std::ranges::any_of(plan.targets, [&](const PlanTarget& target) {
+        return target.full_nat && family_of(target.endpoint.ip) == to &&
+               std::ranges::any_of(plan.listeners, [&](const PlanListener& listener) {
+                   return listener.proxy == target.proxy && listener.family == from;
+               });
     });
+}
+
+} // namespace
+
+bool Plan::has_full_nat(Family family) const { return leads(*this, family, family); }
+
+bool Plan::goes_across(Family from) const { return leads(*this, from, other(from)); }
+
+bool Plan::goes_across() const { return goes_across(Family::ipv4) || goes_across(Family::ipv6); }
+
+bool Plan::shares_ports(Family family) const
+{
+    return family == Family::ipv4 && has_full_nat(family) && goes_across(other(family));
 }
 
 bool Plan::has_fast_nat() const
@@ -320,9 +345,14 @@ bool Plan::has_fast_nat() const
                                [](const PlanProxy& proxy) { return is_fast_nat(proxy.mode, proxy.path); });
 }
 
-bool Plan::translates_replies_early() const { return has_full_nat() || has_fast_nat(); }
+bool Plan::expects_replies() const { return has_full_nat() || has_fast_nat(); }
 
 bool Plan::translates_replies_early(Family family) const { return has_full_nat(family) || has_fast_nat(); }
+
+bool Plan::expects_replies(Family family) const
+{
+    return translates_replies_early(family) || goes_across(other(family));
+}
 
 bool Plan::lb_sends() const { return has_dsr() || has_fast_nat(); }
 

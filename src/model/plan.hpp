@@ -141,7 +141,7 @@ struct Plan {
 
     /// The pool of full NAT, of one family. Without a pool each target has a source of its own.
     std::vector<IpAddress> full_nat_pool(Family family) const;
-    bool has(Family family) const;             ///< some listener is of it
+    bool has(Family family) const;             ///< some packets of it are translated or carried
     bool has(Algorithm algorithm) const;       ///< some proxy picks by it
     std::vector<Algorithm> algorithms() const; ///< those, each once
     bool has(ForwardingMode mode) const;       ///< some proxy forwards by it
@@ -151,13 +151,19 @@ struct Plan {
     bool has_lists(Family family, Protocol protocol) const;
     bool has_dsr() const;                   ///< some proxy's targets answer by themselves
     bool has_full_nat() const;              ///< some proxy writes an address of lb's own as the source
-    bool has_full_nat(Family family) const; ///< the same of one that listens with it
-    bool has_fast_nat() const;              ///< some proxy translates, and lb sends what it has translated
-    bool translates_replies_early() const;  ///< some replies are translated where they arrive
+    bool has_full_nat(Family family) const; ///< the same within this family
+    /// Some proxy listens with this family and has targets of the other: each of its packets is written anew.
+    bool goes_across(Family from) const;
+    bool goes_across() const; ///< from either
+    /// Full NAT goes from both families to targets of this one, and two tables know its replies.
+    bool shares_ports(Family family) const;
+    bool has_fast_nat() const; ///< some proxy translates, and lb sends what it has translated
     bool translates_replies_early(Family family) const;
-    bool lb_sends() const;        ///< either: packets leave otherwise than by the kernel's stack
-    bool has_persistence() const; ///< some proxy keeps a client's address with its target
-    bool has_features() const;    ///< some proxy asks for more than Maglev and NAT
+    bool expects_replies() const;              ///< some replies are translated where they arrive
+    bool expects_replies(Family family) const; ///< the same of those that arrive with this family
+    bool lb_sends() const;                     ///< either: packets leave otherwise than by the kernel's stack
+    bool has_persistence() const;              ///< some proxy keeps a client's address with its target
+    bool has_features() const;                 ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together

@@ -75,6 +75,14 @@ constexpr std::string_view name_of(Outcome outcome)
     X(reply_sent_on, ingress, redirect, "a reply, translated and sent by another interface")                 \
     X(martian_address, ingress, pass, "from an address that no client has, or to one that no VIP has")       \
     X(not_a_reply, ingress, pass, "on an interface toward targets, and no reply for the program there")      \
+    X(siit_no_checksum, ingress, drop,                                                                       \
+      "UDP without a checksum, which it has to have as IPv6: a full-nat target of the other IP version")     \
+    X(siit_source_route, ingress, drop,                                                                      \
+      "IPv4 with a source route, which is not translated: a full-nat target of the other IP version")        \
+    X(siit_last_hop, ingress, pass, "no hop left on the way to the other IP version")                        \
+    X(siit_icmp_unknown, ingress, drop, "an ICMP error that the other IP version has no word for")           \
+    X(siit_failed, ingress, drop, "toward the other IP version, and too long or without room for a header")  \
+    X(siit_lost, ingress, drop, "toward the other IP version, and its connection has just been taken out")   \
     X(reply_forwarded, egress, pass, "translated back toward the client")                                    \
     X(egress_not_ip, egress, pass, "neither an IPv4 nor an IPv6 frame")                                      \
     X(egress_no_family, egress, pass, "of an IP version that no listener has")                               \

@@ -110,11 +110,12 @@ Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelF
     if (!ingress) return std::unexpected(ingress.error());
     auto egress = load_program(datapath::make_egress(plan_, maps, features), resolver);
     if (!egress) return std::unexpected(egress.error());
-    if (plan_.translates_replies_early()) {
+    if (plan_.expects_replies()) {
         auto inside = load_program(datapath::make_inside(plan_, maps, features), resolver);
         if (!inside) return std::unexpected(inside.error());
         inside_ = std::move(*inside);
     }
+    if (auto linked = link_programs(maps, features, resolver, *ingress); !linked) return linked;
     auto ways = inside_interfaces(plan_);
     if (!ways) return std::unexpected(ways.error());
     attach.inside = std::move(*ways);
@@ -127,6 +128,16 @@ Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelF
     if (auto followed = follow_carriers(plan_, tables_); !followed) return followed;
     if (auto pinned = tables_.pin(pins_); !pinned) return pinned;
     return save_state(instance_, state_);
+}
+
+// What the programs on the interfaces go on to. Before any of them is attached.
+Result<void> Balancer::link_programs(const datapath::Maps& maps, const KernelFeatures& features,
+                                     const kernel::Resolver& resolver, const kernel::Program& ingress) const
+{
+    if (!maps.across) return {};
+    const auto siit = load_program(datapath::make_siit(plan_, maps, features), resolver);
+    if (!siit) return std::unexpected(siit.error());
+    return link_followers(tables_["programs"], *siit, ingress);
 }
 
 Result<void> Balancer::follow_addresses()
@@ -190,11 +201,18 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
         sum.removed += collected->removed;
         return {};
     };
+    const kernel::Map* const across = tables_.has("flows46") ? &tables_["flows46"] : nullptr;
     if (tables_.has("flows4"))
         if (auto done = add(collect<be32>(tables_["flows4"], clock_, timeouts, ended, live)); !done)
             return std::unexpected(done.error());
     if (tables_.has("flows6"))
-        if (auto done = add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended, live));
+        if (auto done =
+                add(collect<model::Address6>(tables_["flows6"], clock_, timeouts, ended, live, across));
+            !done)
+            return std::unexpected(done.error());
+    if (across)
+        if (auto done = add(
+                collect<be32, model::Address6>(*across, clock_, timeouts, ended, live, &tables_["flows6"]));
             !done)
             return std::unexpected(done.error());
     if (live) live->correct();
@@ -226,7 +244,7 @@ Result<Totals> Balancer::totals() const
     for (const auto& [id, each] : totals.targets) {
         if (!plan_.lb_sends())
             totals.exits[static_cast<u32>(model::Reason::forwarded)] += each.forward_packets;
-        if (!plan_.translates_replies_early())
+        if (!plan_.expects_replies())
             totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
     }
     return totals;

@@ -57,6 +57,8 @@ private:
     Result<void> bring_up(const model::Config& config, const std::optional<KernelFeatures>& known);
     Result<void> load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
                                  AttachPlan attach);
+    Result<void> link_programs(const datapath::Maps& maps, const KernelFeatures& features,
+                               const kernel::Resolver& resolver, const kernel::Program& ingress) const;
     Result<void> follow_ways();
     Result<void> follow_inside();
 

@@ -22,13 +22,13 @@ u32 age(u32 now, u64 last_seen)
     return difference > 0x80000000u ? 0 : difference;
 }
 
-template <class A>
-Ended describe(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* reply, model::FlowState state)
+template <class A, class E>
+Ended describe(const FlowKey<A>& key, const Flow<E>& forward, const Flow<E>* reply, model::FlowState state)
 {
     Ended ended{.protocol = key.protocol,
                 .client = {IpAddress::from(key.saddr), key.sport.host()},
                 .listener = {IpAddress::from(key.daddr), key.dport.host()},
-                .target = {IpAddress::from(forward.daddr), forward.dport.host()},
+                .target = {model::address_in(forward, forward.daddr), forward.dport.host()},
                 .proxy = forward.proxy,
                 .target_id = forward.target,
                 .forward_packets = forward.packets,
@@ -44,14 +44,16 @@ Ended describe(const FlowKey<A>& key, const Flow<A>& forward, const Flow<A>* rep
     return ended;
 }
 
-template <class A> class Pass {
+/// One table's pass. A: of its keys; E: of its entries.
+template <class A, class E> class Pass {
 public:
     using Key = FlowKey<A>;
-    using Entry = Flow<A>;
+    using Entry = Flow<E>;
 
-    Pass(const kernel::Map& flows, u32 now, u32 per_second, const model::Timeouts& timeouts,
-         const std::function<void(const Ended&)>& each, LiveCounts* live)
+    Pass(const kernel::Map& flows, const kernel::Map* across, u32 now, u32 per_second,
+         const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each, LiveCounts* live)
         : flows_(flows),
+          across_(across),
           now_(now),
           per_second_(per_second),
           timeouts_(timeouts),
@@ -69,11 +71,15 @@ private:
     {
         return age(now_, last_seen) > static_cast<u64>(limit.count()) * per_second_;
     }
+    template <class Use> auto with_pair(const Key& key, const Entry& entry, const Use& use) const;
+    Result<std::optional<Entry>> pair_of(const Key& key, const Entry& entry) const;
+    Result<void> remove_pair(const Key& key, const Entry& entry) const;
     Result<std::optional<Ended>> expired(const Key& key, const Entry& forward) const;
     Result<bool> unchanged(const Key& key, const Entry& entry) const;
     Result<void> remove(const Key& key, const Entry& forward, const Ended& ended);
 
     const kernel::Map& flows_;
+    const kernel::Map* across_; ///< the table of the other family's entries; null: there are none
     u32 now_;
     u32 per_second_;
     const model::Timeouts& timeouts_;
@@ -83,10 +89,43 @@ private:
     Collected result_ = {};
 };
 
-// By both entries: a download is alive although its client only listens.
-template <class A> Result<std::optional<Ended>> Pass<A>::expired(const Key& key, const Entry& forward) const
+// The table that has a connection's other entry, and the key by which.
+template <class A, class E>
+template <class Use>
+auto Pass<A, E>::with_pair(const Key& key, const Entry& entry, const Use& use) const
 {
-    const auto reply = flows_.template lookup<Key, Entry>(model::reply_key(key, forward));
+    if constexpr (std::is_same_v<E, model::Address6>) {
+        using Other = std::conditional_t<std::is_same_v<A, be32>, model::FlowKey6, model::FlowKey4>;
+        if (entry.carried == model::carried_across)
+            return use(across_, model::other_key<Other>(key.protocol, entry));
+    }
+    return use(&flows_, model::other_key<Key>(key.protocol, entry));
+}
+
+template <class A, class E>
+Result<std::optional<Flow<E>>> Pass<A, E>::pair_of(const Key& key, const Entry& entry) const
+{
+    return with_pair(key, entry,
+                     [&]<class K>(const kernel::Map* map, const K& other) -> Result<std::optional<Entry>> {
+                         if (!map) return std::optional<Entry>{};
+                         return map->template lookup<K, Entry>(other);
+                     });
+}
+
+template <class A, class E> Result<void> Pass<A, E>::remove_pair(const Key& key, const Entry& entry) const
+{
+    return with_pair(key, entry, [&]<class K>(const kernel::Map* map, const K& other) -> Result<void> {
+        if (!map) return {};
+        if (auto removed = map->remove(other); !removed) return std::unexpected(removed.error());
+        return {};
+    });
+}
+
+// By both entries: a download is alive although its client only listens.
+template <class A, class E>
+Result<std::optional<Ended>> Pass<A, E>::expired(const Key& key, const Entry& forward) const
+{
+    const auto reply = pair_of(key, forward);
     if (!reply) return std::unexpected(reply.error());
     const Entry* back = *reply ? &**reply : nullptr;
     const auto state = model::state_of(key, forward, back);
@@ -98,7 +137,7 @@ template <class A> Result<std::optional<Ended>> Pass<A>::expired(const Key& key,
 
 // Whether the table still has the entry as it was read. The batch may be old by now, and a connection that
 // has just spoken, or has just begun, stays.
-template <class A> Result<bool> Pass<A>::unchanged(const Key& key, const Entry& entry) const
+template <class A, class E> Result<bool> Pass<A, E>::unchanged(const Key& key, const Entry& entry) const
 {
     const auto now = flows_.template lookup<Key, Entry>(key);
     if (!now) return std::unexpected(now.error());
@@ -107,10 +146,11 @@ template <class A> Result<bool> Pass<A>::unchanged(const Key& key, const Entry& 
 
 // The reply entry first. A packet between the two removals then still finds the forward entry, and the next
 // one makes both anew; the other way round it would make a forward entry whose reply entry goes after all.
-template <class A> Result<void> Pass<A>::remove(const Key& key, const Entry& forward, const Ended& ended)
+template <class A, class E>
+Result<void> Pass<A, E>::remove(const Key& key, const Entry& forward, const Ended& ended)
 {
-    for (const auto& each : {model::reply_key(key, forward), key})
-        if (auto removed = flows_.remove(each); !removed) return std::unexpected(removed.error());
+    if (auto removed = remove_pair(key, forward); !removed) return removed;
+    if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
     ++result_.removed;
     --result_.connections;
     if (live_) live_->remove(forward);
@@ -118,7 +158,7 @@ template <class A> Result<void> Pass<A>::remove(const Key& key, const Entry& for
     return {};
 }
 
-template <class A> Result<void> Pass<A>::look_at(const Key& key, const Entry& entry)
+template <class A, class E> Result<void> Pass<A, E>::look_at(const Key& key, const Entry& entry)
 {
     if (entry.direction == Direction::forward) {
         ++result_.connections;
@@ -127,10 +167,9 @@ template <class A> Result<void> Pass<A>::look_at(const Key& key, const Entry& en
     if (!idle_for(entry.last_seen, shortest_)) return {};
     if (entry.direction != Direction::forward) {
         // Its forward entry speaks for both; without one, this is left over.
-        const auto forward_key = model::forward_key(key, entry);
-        const auto forward = flows_.template lookup<Key, Entry>(forward_key);
+        const auto forward = pair_of(key, entry);
         if (!forward) return std::unexpected(forward.error());
-        if (*forward && model::reply_key(forward_key, **forward) == key) return {};
+        if (*forward && model::other_key<Key>(key.protocol, **forward) == key) return {};
         const auto same = unchanged(key, entry);
         if (!same) return std::unexpected(same.error());
         if (!*same) return {};
@@ -172,29 +211,32 @@ Result<u32> JiffiesClock::now() const
     return run->retval;
 }
 
-template <class A>
+template <class A, class E>
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
                           const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each,
-                          LiveCounts* live)
+                          LiveCounts* live, const kernel::Map* across)
 {
     const auto now = clock.now();
     if (!now) return std::unexpected(now.error());
-    Pass<A> pass(flows, *now, clock.per_second(), timeouts, each, live);
+    Pass<A, E> pass(flows, across, *now, clock.per_second(), timeouts, each, live);
     kernel::BatchReader reader(flows);
     for (;;) {
         const auto count = reader.next();
         if (!count) return std::unexpected(count.error());
         if (*count == 0) return pass.result();
         for (u32 i = 0; i < *count; ++i)
-            if (auto done = pass.look_at(reader.key_as<FlowKey<A>>(i), reader.value_as<Flow<A>>(i)); !done)
+            if (auto done = pass.look_at(reader.key_as<FlowKey<A>>(i), reader.value_as<Flow<E>>(i)); !done)
                 return std::unexpected(done.error());
     }
 }
 
-template Result<Collected> collect<be32>(const kernel::Map&, const JiffiesClock&, const model::Timeouts&,
-                                         const std::function<void(const Ended&)>&, LiveCounts*);
-template Result<Collected> collect<model::Address6>(const kernel::Map&, const JiffiesClock&,
-                                                    const model::Timeouts&,
-                                                    const std::function<void(const Ended&)>&, LiveCounts*);
+#define LB_INSTANTIATE(A, E)                                                                                 \
+    template Result<Collected> collect<A, E>(                                                                \
+        const kernel::Map&, const JiffiesClock&, const model::Timeouts&,                                     \
+        const std::function<void(const Ended&)>&, LiveCounts*, const kernel::Map*);
+LB_INSTANTIATE(be32, be32)
+LB_INSTANTIATE(model::Address6, model::Address6)
+LB_INSTANTIATE(be32, model::Address6)
+#undef LB_INSTANTIATE
 
 } // namespace lb::runtime

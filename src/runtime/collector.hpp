@@ -43,11 +43,12 @@ struct Ended {
     model::FlowState state = model::FlowState::established;
 };
 
-/// One pass over a whole table of this family's addresses. `each`, where given, hears of the connections that
-/// it takes out, and `live` of all of them: its pass begins before and is corrected behind this one.
-template <class A = be32>
+/// One pass over a whole table with keys of A and entries of E. `each`, where given, hears of the connections
+/// that it takes out, and `live` of all of them: its pass begins before and is corrected behind this one.
+/// `across`: the table where connections between families have their other entry; null: there are none.
+template <class A = be32, class E = A>
 Result<Collected> collect(const kernel::Map& flows, const JiffiesClock& clock,
                           const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each = {},
-                          LiveCounts* live = nullptr);
+                          LiveCounts* live = nullptr, const kernel::Map* across = nullptr);
 
 } // namespace lb::runtime

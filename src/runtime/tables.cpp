@@ -13,9 +13,9 @@ namespace lb::runtime {
 
 namespace {
 
-template <class A> Result<void> copy_flows(const kernel::Map& from, const kernel::Map& to)
+template <class A, class E> Result<void> copy_flows(const kernel::Map& from, const kernel::Map& to)
 {
-    const auto entries = kernel::read_all<model::FlowKey<A>, model::Flow<A>>(from);
+    const auto entries = kernel::read_all<model::FlowKey<A>, model::Flow<E>>(from);
     if (!entries) return std::unexpected(entries.error());
     for (const auto& entry : *entries)
         if (auto done = to.update(entry.key, entry.value); !done)
@@ -25,7 +25,8 @@ template <class A> Result<void> copy_flows(const kernel::Map& from, const kernel
 }
 
 // The flow table of an earlier run where it fits; a new one else, with what the old one held.
-template <class A> Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolder& pins)
+template <class A, class E = A>
+Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, const kernel::PinFolder& pins)
 {
     const std::string name = pin_name(spec.name);
     if (!pins.has(name)) return kernel::Map::create(spec);
@@ -44,7 +45,7 @@ template <class A> Result<kernel::Map> adopt_flows(const bpf::MapSpec& spec, con
             "the flow table of an earlier run has another layout: its connections are not taken over");
         return fresh;
     }
-    if (auto copied = copy_flows<A>(*old, *fresh); !copied) spdlog::warn("{}", copied.error().message);
+    if (auto copied = copy_flows<A, E>(*old, *fresh); !copied) spdlog::warn("{}", copied.error().message);
     return fresh;
 }
 
@@ -70,11 +71,27 @@ std::string pin_name(const std::string& map)
 
 namespace {
 
+// Connections between families that an earlier run has left, where this one knows of none: an IPv6 packet
+// would find half of what it needs.
+Result<void> forget_across(const kernel::Map& flows6, const kernel::PinFolder& pins)
+{
+    const std::string others = pin_name("flows46");
+    if (!pins.has(others)) return {};
+    const auto entries = kernel::read_all<model::FlowKey6, model::Flow6>(flows6);
+    if (!entries) return std::unexpected(entries.error());
+    for (const auto& entry : *entries)
+        if (entry.value.carried == model::carried_across)
+            if (auto removed = flows6.remove(entry.key); !removed) return std::unexpected(removed.error());
+    if (auto removed = pins.remove(others); !removed) return std::unexpected(removed.error());
+    return {};
+}
+
 Result<kernel::Map> make_map(const bpf::MapSpec& spec, const datapath::Maps& maps,
                              const kernel::PinFolder& pins)
 {
     if (maps.v4 && &spec == &maps.v4->flows) return adopt_flows<be32>(spec, pins);
     if (maps.v6 && &spec == &maps.v6->flows) return adopt_flows<model::Address6>(spec, pins);
+    if (maps.across && &spec == &maps.across->flows4) return adopt_flows<be32, model::Address6>(spec, pins);
     if (spec.name.starts_with("sessions")) return adopt_sessions(spec, pins);
     return kernel::Map::create(spec);
 }
@@ -90,6 +107,8 @@ Result<Tables> Tables::create(const model::Plan& plan, const datapath::Maps& map
         if (!map) return std::unexpected(map.error());
         tables.maps_.emplace(spec->name, std::move(*map));
     }
+    if (!maps.across && tables.has("flows6"))
+        if (auto done = forget_across(tables["flows6"], pins); !done) return std::unexpected(done.error());
     if (auto filled = tables.fill(plan); !filled) return std::unexpected(filled.error());
     return tables;
 }
@@ -178,6 +197,14 @@ Result<void> Tables::pin(const kernel::PinFolder& pins) const
         if (auto done = map.pin(pins.path_of(pin_name(name))); !done) return done;
     }
     return {};
+}
+
+Result<void> link_followers(const kernel::Map& programs, const kernel::Program& siit,
+                            const kernel::Program& ingress)
+{
+    using datapath::Follower;
+    if (auto done = programs.update(static_cast<u32>(Follower::siit), siit.fd()); !done) return done;
+    return programs.update(static_cast<u32>(Follower::ingress), ingress.fd());
 }
 
 kernel::Resolver Tables::resolver() const

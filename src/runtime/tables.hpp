@@ -39,6 +39,10 @@ private:
     std::map<std::string, kernel::Map> maps_ = {};
 };
 
+/// Puts the programs into the map by which others go on to them.
+Result<void> link_followers(const kernel::Map& programs, const kernel::Program& siit,
+                            const kernel::Program& ingress);
+
 /// The pinned name of a map; the flow table's says its layout's version.
 std::string pin_name(const std::string& map);
 

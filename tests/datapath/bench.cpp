@@ -70,6 +70,10 @@ Bench::Bench(const std::string& config, const BenchOptions& options)
             name == options.arrives_on ? (arrives_on_ == 0 ? loopback_index : arrives_on_) : elsewhere++;
     ingress_ = load(datapath::make_ingress(plan_, maps, options.kernel), resolver);
     egress_ = load(datapath::make_egress(plan_, maps, options.kernel), resolver);
+    if (maps.across) {
+        siit_ = load(datapath::make_siit(plan_, maps, options.kernel), resolver);
+        must(runtime::link_followers(map("programs"), siit_, ingress_));
+    }
     if (options.inside) inside_ = load(datapath::make_inside(plan_, maps, options.kernel), resolver);
     if (arrives_on_ != 0)
         attached_ = std::move(

@@ -13,6 +13,7 @@
 #include "kernel/program.hpp"
 #include "lab/packet.hpp"
 #include "lb/base/kernel_features.hpp"
+#include "model/flow_state.hpp"
 #include "model/reason.hpp"
 #include "runtime/tables.hpp"
 
@@ -83,11 +84,16 @@ private:
     model::Plan plan_ = {};
     runtime::Tables tables_ = {};
     kernel::Map own_slots_ = {};
-    kernel::Program ingress_ = {}, egress_ = {}, inside_ = {};
+    kernel::Program ingress_ = {}, egress_ = {}, inside_ = {}, siit_ = {};
     u32 arrives_on_ = 0; ///< 0: lo
     kernel::Link attached_ = {};
 };
 
+/// The key of a connection's other entry.
+template <class A> model::FlowKey<A> pair_key(const model::FlowKey<A>& key, const model::Flow<A>& entry)
+{
+    return model::other_key<model::FlowKey<A>>(key.protocol, entry);
+}
 /// The tuple of an IPv4 frame without options, as the flow table has it.
 model::FlowKey4 key_of(const Bytes& frame);
 

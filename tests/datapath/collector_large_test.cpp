@@ -81,7 +81,7 @@ template <class A> Connection<A> connection(u32 number, const Ages& ages)
                     .packets = 7,
                     .bytes = number,
                     .tcp_flags = kind.there};
-    made.back = model::reply_key(made.there, made.forward);
+    made.back = pair_key(made.there, made.forward);
     made.reply = {.saddr = vip,
                   .daddr = client,
                   .sport = be16(80),

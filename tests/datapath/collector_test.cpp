@@ -229,7 +229,7 @@ TEST_CASE("a reply entry goes when the forward entry that it names uses another 
                .last_seen = table.before(10 + old_by),
                .direction = Direction::reply,
                .tcp_flags = open};
-    const auto its_reply = model::reply_key(forward_key_of(live), forward);
+    const auto its_reply = pair_key(forward_key_of(live), forward);
     must(table.flows().update(its_reply, back));
     table.collect();
     CHECK_FALSE(table.has_reply(stray));

@@ -49,7 +49,7 @@ TEST_CASE("every packet of a connection is counted once, on whichever CPU, and c
     const Bench bench(config_text({{}}));
     bench.in(request(1, 0));
     const auto key = key_of(request(1, 0));
-    const auto reply_key = model::reply_key(key, *bench.flow(key));
+    const auto reply_key = pair_key(key, *bench.flow(key));
     std::atomic<bool> over = false;
     u32 fell = 0, looks = 0;
     std::jthread watcher([&] {

@@ -55,14 +55,14 @@ void check_pairs(const Bench& bench)
 {
     for (const auto& [key, entry] : bench.flows()) {
         const bool forward = entry.direction == model::Direction::forward;
-        const auto other_key = forward ? model::reply_key(key, entry) : model::forward_key(key, entry);
+        const auto other_key = pair_key(key, entry);
         const auto other = bench.flow(other_key);
         INFO("entry of port " << key.sport.host() << " -> " << key.dport.host()
                               << (forward ? " forward" : " reply"));
         REQUIRE(other.has_value());
         CHECK(other->direction != entry.direction);
         CHECK(other->target == entry.target);
-        CHECK((forward ? model::forward_key(other_key, *other) : model::reply_key(other_key, *other)) == key);
+        CHECK(pair_key(other_key, *other) == key);
     }
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("a reply entry that was left over does not end the connection that fin
     REQUIRE(forward.has_value());
     CHECK(must(bench.map("flows4").remove(key_of(syn))));
     CHECK(bench.in(syn).verdict == xdp_pass);
-    const auto reply = bench.flow(model::reply_key(key_of(syn), *forward));
+    const auto reply = bench.flow(pair_key(key_of(syn), *forward));
     REQUIRE(reply.has_value());
     CHECK(reply->tcp_flags == 0);
     CHECK(reply->packets == 0);
@@ -172,7 +172,7 @@ TEST_CASE("an entry tells when it began and was last seen, packets, bytes and fl
     CHECK(forward->packets == 2);
     CHECK(forward->bytes == 40 + 140);
     CHECK(forward->tcp_flags == (Tcp::syn | Tcp::ack_flag | Tcp::psh));
-    const auto reply = judge.bench().flow(model::reply_key(key_of(first), *forward));
+    const auto reply = judge.bench().flow(pair_key(key_of(first), *forward));
     REQUIRE(reply.has_value());
     CHECK(reply->packets == 1);
     CHECK(reply->bytes == 40);

@@ -27,7 +27,7 @@ std::map<Reason, u64> Judge::counts() const
     for (const auto& target : bench_.plan().targets) sum += bench_.counters(target.id);
     if (sum.forward_packets > 0 && !bench_.plan().lb_sends())
         counted[Reason::forwarded] += sum.forward_packets;
-    if (sum.reply_packets > 0 && !bench_.plan().translates_replies_early())
+    if (sum.reply_packets > 0 && !bench_.plan().expects_replies())
         counted[Reason::reply_forwarded] += sum.reply_packets;
     return counted;
 }

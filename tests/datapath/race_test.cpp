@@ -49,13 +49,10 @@ u32 broken_pairs(const Bench& bench)
     u32 broken = 0;
     for (const auto& [key_words, entry] : all) {
         const auto key = std::bit_cast<FlowKey4>(key_words);
-        const bool forward = entry.direction == Direction::forward;
-        const auto other_key = forward ? model::reply_key(key, entry) : model::forward_key(key, entry);
+        const auto other_key = pair_key(key, entry);
         const auto other = all.find(words(other_key));
         const bool good = other != all.end() && other->second.direction != entry.direction &&
-                          other->second.target == entry.target &&
-                          (forward ? model::forward_key(other_key, other->second)
-                                   : model::reply_key(other_key, other->second)) == key;
+                          other->second.target == entry.target && pair_key(other_key, other->second) == key;
         if (!good) ++broken;
     }
     return broken;

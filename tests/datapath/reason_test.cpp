@@ -279,7 +279,7 @@ std::map<Reason, u64> all_counts(const Bench& bench)
     const auto target = bench.counters();
     if (target.forward_packets > 0 && !bench.plan().lb_sends())
         counted[Reason::forwarded] = target.forward_packets;
-    if (target.reply_packets > 0 && !bench.plan().translates_replies_early())
+    if (target.reply_packets > 0 && !bench.plan().expects_replies())
         counted[Reason::reply_forwarded] = target.reply_packets;
     return counted;
 }

@@ -73,7 +73,7 @@ TEST_CASE("a connection that begins anew with another target leaves nothing of t
     REQUIRE(now.has_value());
     CHECK(now->target == 1);
     CHECK(bench.flows().size() == 2);
-    CHECK_FALSE(bench.flow(model::reply_key(key_of(request(1)), *earlier)).has_value());
+    CHECK_FALSE(bench.flow(pair_key(key_of(request(1)), *earlier)).has_value());
     // The earlier target's late words are nobody's now.
     CHECK(bench.out(answer(ip("10.0.0.1"), 1, Tcp::rst)).frame == answer(ip("10.0.0.1"), 1, Tcp::rst));
     CHECK(bench.exits() == std::map<Reason, u64>{{Reason::egress_no_flow, 1}});

@@ -56,9 +56,9 @@ TEST_CASE("a contradiction is refused at its own line and column", "[config]")
           "clients send them: expected the listener's port, 80");
 }
 
-TEST_CASE("nat, full-nat and dsr-l2 take one family, on both sides", "[config]")
+TEST_CASE("nat and dsr-l2 take one family, on both sides", "[config]")
 {
-    for (const std::string name : {"nat", "full-nat", "dsr-l2"}) {
+    for (const std::string name : {"nat", "dsr-l2"}) {
         const std::string within = "mode " + name + " forwards within one family";
         CHECK(said(file_of(v4, target("10.0.0.1"), mode(name))) == "accepted");
         CHECK(said(file_of(v6, target("2001:db8::2"), mode(name))) == "accepted");
@@ -79,9 +79,9 @@ TEST_CASE("nat, full-nat and dsr-l2 take one family, on both sides", "[config]")
     }
 }
 
-TEST_CASE("tunnels take both families, on either side", "[config]")
+TEST_CASE("tunnels and full NAT take both families, on either side", "[config]")
 {
-    for (const std::string name : {"dsr-ipip", "dsr-gue"}) {
+    for (const std::string name : {"dsr-ipip", "dsr-gue", "full-nat"}) {
         for (const std::string& listen : {v4, v6, both, own}) {
             CHECK(said(file_of(listen, target("10.0.0.9"), mode(name))) == "accepted");
             CHECK(said(file_of(listen, target("2001:db8::9"), mode(name))) == "accepted");
@@ -107,7 +107,7 @@ TEST_CASE("a source route is of a family that clients can have, and so are its t
     CHECK(said(file_of(v4, target("10.0.0.1"), route("10.0.0.0/8", "2001:db8::3"))) ==
           "proxies[0].source-routes[0].target.ip: \"2001:db8::3\": IPv6, but the proxy listens on IPv4: mode "
           "nat forwards within one family");
-    for (const std::string name : {"dsr-ipip", "dsr-gue"}) {
+    for (const std::string name : {"dsr-ipip", "dsr-gue", "full-nat"}) {
         CHECK(said(file_of(v4, target("10.0.0.1"), route("10.0.0.0/8", "2001:db8::3") + ", " + mode(name))) ==
               "accepted");
         CHECK(said(file_of(both, target("10.0.0.1"),

@@ -64,7 +64,7 @@ TEST_CASE("a UDP flow is one-way until the target has answered, whatever its ent
 {
     const Flow4 client = {.packets = 9, .tcp_flags = fin | rst};
     const Flow4 silent = {.packets = 0, .tcp_flags = fin}, answered = {.packets = 1, .tcp_flags = fin};
-    CHECK(state_of<be32>(udp_key, client, nullptr) == FlowState::udp_one_way);
+    CHECK(state_of<be32, be32>(udp_key, client, nullptr) == FlowState::udp_one_way);
     CHECK(state_of(udp_key, client, &silent) == FlowState::udp_one_way);
     CHECK(state_of(udp_key, client, &answered) == FlowState::udp);
 }
@@ -132,8 +132,7 @@ TEST_CASE("each entry of a connection leads to the other", "[flow]")
     const Flow4 forward{be32(0xc6336407), be32(0x0a000001), be16(50000), be16(8080)};
     const FlowKey4 back{be32(0x0a000001), be32(0xc6336407), be16(8080), be16(50000), 6};
     const Flow4 reply{be32(0xc0000201), be32(0xc6336407), be16(80), be16(40000)};
-    CHECK(reply_key(there, forward) == back);
-    CHECK(forward_key(back, reply) == there);
-    CHECK(reply_key(FlowKey4{.protocol = 17}, Flow4{}).protocol == 17);
-    CHECK(forward_key(FlowKey4{.protocol = 17}, Flow4{}).protocol == 17);
+    CHECK(other_key<FlowKey4>(there.protocol, forward) == back);
+    CHECK(other_key<FlowKey4>(back.protocol, reply) == there);
+    CHECK(other_key<FlowKey4>(17, Flow4{}).protocol == 17);
 }

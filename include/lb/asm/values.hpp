@@ -327,6 +327,10 @@ public:
     {
         return {*builder_, used_base(loc), off_ + static_cast<i32>(offset_of(member))};
     }
+    /// The same bytes, cut otherwise. The register stays with this view.
+    template <class T>
+    requires(sizeof(T) == sizeof(S)) View<T> as(Loc loc = Loc::current())
+    const { return {*builder_, used_base(loc), off_}; }
     /// Emits a load and a store for each word: memory to memory, all of it.
     void copy_from(const View& from, Loc loc = Loc::current()) const
     {

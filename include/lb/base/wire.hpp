@@ -103,6 +103,7 @@ static_assert(sizeof(Udp) == 8);
 inline constexpr be16 ethertype_ipv4{0x0800}, ethertype_ipv6{0x86dd};
 inline constexpr be16 ethertype_vlan{0x8100}, ethertype_qinq{0x88a8};
 inline constexpr u8 ipv4_version_ihl = 0x45; ///< version 4, no options
+inline constexpr be16 ipv4_dont_fragment{0x4000};
 inline constexpr be16 ipv4_more_fragments_or_offset{0x3fff}, ipv4_fragment_offset{0x1fff};
 inline constexpr be32 ipv6_version_mask{0xf0000000}, ipv6_version{0x60000000};
 inline constexpr be16 ipv6_fragment_offset{0xfff8}, ipv6_more_fragments_or_offset{0xfff9};

@@ -1,0 +1,144 @@
+// Full NAT between IPv4 and IPv6, end to end: clients of one IP version, targets of the other.
+#include "model/reason.hpp"
+#include "setup.hpp"
+
+using namespace lb::e2e;
+
+namespace {
+
+constexpr const char* two_targets = R"([
+    {"ip": "10.0.0.11", "port": 8080, "weight": 50}, {"ip": "10.0.0.12", "port": 8080, "weight": 50}])";
+constexpr const char* two_targets6 = R"([
+    {"ip": "2001:db8:a::11", "port": 8080, "weight": 50},
+    {"ip": "2001:db8:a::12", "port": 8080, "weight": 50}])";
+
+std::string across_proxy(const std::string& name, const std::string& address, const std::string& targets)
+{
+    return proxy({.name = name,
+                  .interfaces = R"(["eth0", "eth1"])",
+                  .listen = "\"address\": \"" + address + '"',
+                  .target = targets,
+                  .more = R"("forwarding": {"mode": "full-nat"})"});
+}
+
+// What arrives from a wire has its checksums; and nobody but their own subnet can be answered.
+void cut_off(Topology& net)
+{
+    for (Namespace* each : {&net.b1, &net.b2}) {
+        each->exec("ethtool -K eth0 tx off");
+        each->exec("ip route del default");
+        each->exec("ip -6 route del default");
+    }
+    for (Namespace* each : {&net.c1, &net.c2}) each->exec("ethtool -K eth0 tx off");
+}
+
+struct Way {
+    std::string to, source;
+};
+// What a client connects to, and whom the targets see.
+const Way ways[] = {{vip_web, "[2001:db8:a::1]"}, {"[" + std::string(vip6) + "]:80", "10.0.0.1"}};
+
+std::string both_proxies()
+{
+    return config({across_proxy("to6", vip, two_targets6), across_proxy("to4", vip6, two_targets)});
+}
+
+} // namespace
+
+TEST_CASE("clients of one IP version are served by targets of the other, TCP and UDP", "[e2e][siit]")
+{
+    Topology net;
+    const auto servers = start_backends(net), servers6 = start_backends(net, 8080, Family::ipv6);
+    cut_off(net);
+    Daemon lb(net.balancer, both_proxies(), instance_name());
+    lb.start();
+    for (const auto& [to, source] : ways) {
+        INFO(to);
+        const Call call{.to = to, .netns = net.c1.fd()};
+        Connection connection(call);
+        const auto answer = connection.ask();
+        REQUIRE(answer);
+        CHECK(answer->seen.substr(0, answer->seen.rfind(':')) == source);
+        const Tally connections = run_short({.call = call, .count = 3000, .cpus = {client_cpu, server_cpu}});
+        INFO(connections.text());
+        CHECK(connections.answered() == 3000);
+        CHECK(connections.percent("b1") == Approx(50).margin(5));
+        const Tally answers =
+            run_questions({.call = call, .sockets = 500, .per_socket = 4, .cpus = {client_cpu, server_cpu}});
+        INFO(answers.text());
+        CHECK(answers.answered() == 2000);
+        CHECK(answers.failed() == 0);
+        const Transfer up = upload({.to = to, .netns = net.c2.fd(), .timeout = 30s}, 20 * megabyte);
+        INFO(up.error);
+        CHECK(up.ok);
+        const Transfer down = download({.to = to, .netns = net.c2.fd(), .timeout = 30s}, 20 * megabyte);
+        INFO(down.error);
+        CHECK(down.ok);
+    }
+    CHECK(counted(net.balancer, lb::model::Reason::siit_lost) == 0);
+    CHECK(counted(net.balancer, lb::model::Reason::siit_failed) == 0);
+    CHECK(counted(net.balancer, lb::model::Reason::internal) == 0);
+}
+
+TEST_CASE("connections between IP versions outlive kill -9 and a new start", "[e2e][siit]")
+{
+    Topology net;
+    const auto servers = start_backends(net), servers6 = start_backends(net, 8080, Family::ipv6);
+    cut_off(net);
+    Daemon lb(net.balancer, both_proxies(), instance_name());
+    lb.start();
+    BusyConnections busy4({.to = ways[0].to, .netns = net.c1.fd()}, 10),
+        busy6({.to = ways[1].to, .netns = net.c2.fd()}, 10);
+    std::this_thread::sleep_for(300ms);
+    lb.kill();
+    std::this_thread::sleep_for(300ms);
+    lb.start();
+    std::this_thread::sleep_for(300ms);
+    for (auto* busy : {&busy4, &busy6}) {
+        const auto report = busy->stop();
+        INFO(report.first_error);
+        CHECK(report.asked > 100);
+        CHECK(report.broken == 0);
+        CHECK(report.moved == 0);
+    }
+}
+
+namespace {
+
+// The router's error is of the clients' IP version, and has to reach a target of the other.
+void check_download(const std::string& to, const std::string& address, const std::string& server_address,
+                    const std::string& learned)
+{
+    PathMtuTopology net;
+    net.server.exec("ethtool -K eth0 tx off");
+    net.server.exec("ip route del default");
+    net.server.exec("ip -6 route del default");
+    const bool six = server_address.find(':') != std::string::npos;
+    const Server server({.name = "s",
+                         .listen = (six ? "[" + server_address + "]" : server_address) + ":8080",
+                         .netns = net.server.fd()});
+    Daemon lb(net.balancer, config({across_proxy("web", address, target(server_address))}), instance_name());
+    lb.start();
+    const Transfer down = download({.to = to, .netns = net.client.fd(), .timeout = 20s}, 20 * megabyte);
+    INFO(down.error << " after " << down.seconds << " s");
+    CHECK(down.ok);
+    CHECK(down.seconds < 10); // stalled, it would take for ever
+    CHECK(counted(net.balancer, lb::model::Reason::icmp_forwarded) > 0);
+    const std::string route = net.server.exec(six ? "ip route get 2001:db8:a::1" : "ip route get 10.0.0.1");
+    INFO(route);
+    CHECK(route.find(learned) != std::string::npos);
+}
+
+} // namespace
+
+TEST_CASE("a download by IPv4 from an IPv6 target does not stall at a 1300-byte link",
+          "[e2e][path-mtu][siit]")
+{
+    check_download(vip_web, vip, "2001:db8:a::11", "mtu 1320"); // IPv6's header is longer by 20
+}
+
+TEST_CASE("a download by IPv6 from an IPv4 target does not stall at a 1300-byte link",
+          "[e2e][path-mtu][siit]")
+{
+    check_download("[" + std::string(vip6) + "]:80", vip6, "10.0.0.11", "mtu 1280");
+}
