@@ -52,6 +52,43 @@ const std::string full_nat_without_pool = config_text({{.more = R"("forwarding":
 const std::string full_nat =
     config_text({{.more = R"("forwarding": {"mode": "full-nat"})"}},
                 R"("full-nat": {"addresses": ["10.0.0.254"], "ports": "20000-20000"})");
+// The same between IP versions, both ways.
+const std::string between =
+    config_text({{.name = "to6",
+                  .listen = R"("address": "192.0.2.1", "protocol": "both")",
+                  .target = R"({"ip": "2001:db8:a::1", "port": 8080})",
+                  .more = R"("forwarding": {"mode": "full-nat"})"}},
+                R"("full-nat": {"addresses": ["2001:db8:a::fe"], "ports": "20000-20000"})");
+Packet across_answer(const lab::L4& l4, const Bytes& payload = {})
+{
+    return {.saddr = lab::ip6("2001:db8:a::1"),
+            .daddr = lab::ip6("2001:db8:a::fe"),
+            .l4 = l4,
+            .payload = payload};
+}
+Bytes quoted_across()
+{
+    return lab::quote(build({.saddr = lab::ip6("2001:db8:a::fe"),
+                             .daddr = lab::ip6("2001:db8:a::1"),
+                             .l4 = Tcp{.sport = 20000, .dport = 8080}}));
+}
+// Both sides have ended it, and what would begin it anew is not there.
+const auto ended_across = [](const Bench& bench) {
+    bench.in(syn);
+    bench.in(build(request(Tcp{.flags = Tcp::fin | Tcp::ack_flag})));
+    bench.in(build(across_answer(Tcp{.sport = 8080, .dport = 20000, .flags = Tcp::fin | Tcp::ack_flag})));
+    must(bench.map("programs").remove(static_cast<u32>(datapath::Follower::ingress)));
+};
+Packet with_options(Packet packet, const Bytes& options)
+{
+    packet.options = options;
+    return packet;
+}
+Packet with_ttl(Packet packet, u8 ttl)
+{
+    packet.ttl = ttl;
+    return packet;
+}
 Packet answer_to_lb()
 {
     return {.saddr = target_ip,
@@ -220,6 +257,18 @@ Case case_of(Reason reason)
             .frame = syn};
     case Reason::reply_translated:
         return {.config = full_nat, .before = opened, .frame = build(answer_to_lb())};
+    case Reason::siit_no_checksum:
+        return {.config = between, .frame = build(request(lab::Udp{.checksum = false}))};
+    case Reason::siit_source_route:
+        return {.config = between, .frame = build(with_options(request(Tcp{}), {131, 7, 4, 10, 0, 0, 9, 0}))};
+    case Reason::siit_last_hop:
+        return {.config = between, .frame = build(with_ttl(request(Tcp{}), 1))};
+    case Reason::siit_icmp_unknown:
+        return {.config = between,
+                .before = opened,
+                .frame = build(across_answer(lab::Icmp{.type = 1, .code = 5}, quoted_across()))};
+    case Reason::siit_lost:
+        return {.config = between, .before = ended_across, .frame = syn};
     case Reason::martian_address:
         return {.frame = build({.saddr = ip("127.0.0.1"), .daddr = ip("192.0.2.1"), .l4 = Tcp{}})};
     case Reason::encapsulated:
@@ -302,6 +351,7 @@ TEST_CASE("one packet for each reason moves its counter and no other", "[datapat
         if (info.reason == Reason::egress_failed) continue;
         // Nor makes it too little room in front of a packet.
         if (info.reason == Reason::dsr_failed) continue;
+        if (info.reason == Reason::siit_failed) continue; // siit_test.cpp has a packet that is too long
         if (std::ranges::find(of_the_way, info.reason) != std::end(of_the_way)) continue;
         if (info.role == model::Role::backend) continue; // of other programs
         const Case each = case_of(info.reason);

@@ -205,3 +205,18 @@ TEST_CASE("a wrong checksum stays wrong between IP versions", "[datapath][siit]"
         CHECK_FALSE(lab::checksums_ok(out));
     }
 }
+
+TEST_CASE("an IPv6 packet that is longer than IPv4 knows is dropped", "[datapath][siit]")
+{
+    const Bench bench(across_config(), {.kernel = *KernelFeatures::from_version("6.18")});
+    const Across across(bench, true, 17);
+    Packet packet = across.request();
+    for (const std::size_t payload : {65507u, 65508u, 65527u}) {
+        packet.payload = lab::pattern(payload);
+        const Bytes frame = build(packet);
+        const auto passage = bench.in(frame);
+        INFO(payload);
+        CHECK(passage.verdict == (payload == 65507 ? xdp_pass : xdp_drop));
+        CHECK(bench.exits()[Reason::siit_failed] == (payload == 65507 ? 0 : payload == 65508 ? 1 : 2));
+    }
+}
