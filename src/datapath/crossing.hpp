@@ -3,15 +3,16 @@
 // there carries no more than a target's id.
 #pragma once
 
-#include "datapath/frame.hpp"
+#include "datapath/carry.hpp"
 #include "datapath/ways.hpp"
 
 namespace lb::datapath {
 
 /// What the stages before leave for the crossing.
 struct Crossing {
-    explicit Crossing(bpf::Dsl& b)
-        : given(b.local<u32>("given target")),
+    /// `carrying`: what else a packet may be handed over to, and its memory with it; null: nothing.
+    Crossing(bpf::Dsl& b, const Carrying* carrying)
+        : given(carrying ? carrying->target : b.local<u32>("given target")),
           go(b.label("across")),
           known(b.label("known across"))
     {}

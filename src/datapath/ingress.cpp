@@ -218,7 +218,7 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
         std::optional<Carrying> carrying;
         if (maps.carriers) carrying.emplace(b);
         std::optional<Crossing> crossing;
-        if (maps.across) crossing.emplace(b);
+        if (maps.across) crossing.emplace(b, carrying ? &*carrying : nullptr);
         {
             XdpPacket packet(b);
             const Parser parser{.b = b,

@@ -90,7 +90,7 @@ std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, con
             l3_offset = b.local<u64>("l3 offset");
         }
         std::optional<Crossing> crossing;
-        if (maps.across) crossing.emplace(b);
+        if (maps.across) crossing.emplace(b, nullptr);
         {
             XdpPacket packet(b);
             const Parser parser{.b = b,

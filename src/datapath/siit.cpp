@@ -69,8 +69,9 @@ void refuse_source_route(const Siit& in, const View<Ipv4>& ip)
             auto length = b.let<u64>("header length", ip(&Ipv4::version_ihl));
             length &= 0x0f;
             length <<= 2;
-            const auto seen = at.distance_from(in.packet, "seen");
+            auto seen = at.distance_from(in.packet, "seen");
             b.jump_if(seen >= length.value(), none);
+            seen &= 0x3f;          // as it is; older verifiers want to be told
             at.move_to(in.packet); // made anew: one case to the verifier, whichever options were before
             at.advance(seen);
         }

@@ -1,4 +1,8 @@
 // Full NAT between IPv4 and IPv6, end to end: clients of one IP version, targets of the other.
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "lab/socket.hpp"
 #include "model/reason.hpp"
 #include "setup.hpp"
 
@@ -141,4 +145,38 @@ TEST_CASE("a download by IPv6 from an IPv4 target does not stall at a 1300-byte 
           "[e2e][path-mtu][siit]")
 {
     check_download("[" + std::string(vip6) + "]:80", vip6, "10.0.0.11", "mtu 1280");
+}
+
+TEST_CASE("an IPv4 client learns what fits its IPv6 targets", "[e2e][path-mtu][siit]")
+{
+    Topology net;
+    const auto servers = start_backends(net, 8080, Family::ipv6);
+    cut_off(net);
+    Daemon lb(net.balancer, both_proxies(), instance_name());
+    lb.start();
+    int mtu = 0;
+    bool refused = false, sent = false;
+    net.c1.run([&] {
+        const Fd socket(::socket(AF_INET, SOCK_DGRAM, 0));
+        const int never_fragment = IP_PMTUDISC_DO;
+        ::setsockopt(socket.get(), IPPROTO_IP, IP_MTU_DISCOVER, &never_fragment, sizeof never_fragment);
+        SocketAddress to(vip_web);
+        REQUIRE(::connect(socket.get(), to.data(), to.size()) == 0);
+        const std::string full(1472, 'x'), shorter(1452, 'x');
+        const auto until = std::chrono::steady_clock::now() + 10s;
+        while (!refused && std::chrono::steady_clock::now() < until) {
+            refused = ::send(socket.get(), full.data(), full.size(), 0) < 0 && errno == EMSGSIZE;
+            std::this_thread::sleep_for(20ms);
+        }
+        socklen_t size = sizeof mtu;
+        ::getsockopt(socket.get(), IPPROTO_IP, IP_MTU, &mtu, &size);
+        // Each of the large ones leaves an error behind, which another call is told of.
+        for (int i = 0; i < 100 && !sent; ++i)
+            sent = ::send(socket.get(), shorter.data(), shorter.size(), 0) ==
+                   static_cast<ssize_t>(shorter.size());
+    });
+    CHECK(refused);
+    CHECK(mtu == 1480); // IPv6's header is longer by 20
+    CHECK(sent);
+    CHECK(counted(net.balancer, lb::model::Reason::too_big) > 0);
 }
