@@ -107,6 +107,34 @@ TEST_CASE("connections between IP versions outlive kill -9 and a new start", "[e
     }
 }
 
+TEST_CASE("a configuration without them forgets the connections between IP versions", "[e2e][siit]")
+{
+    Topology net;
+    const auto servers = start_backends(net), servers6 = start_backends(net, 8080, Family::ipv6);
+    cut_off(net);
+    const std::string name = instance_name();
+    const auto between = [&] {
+        const std::string dump =
+            net.balancer.exec("bpftool map dump pinned /sys/fs/bpf/lb/" + name + "/flows6_v2");
+        int count = 0;
+        for (auto at = dump.find("\"carried\": 3"); at != std::string::npos;
+             at = dump.find("\"carried\": 3", at + 1))
+            ++count;
+        return count;
+    };
+    Daemon lb(net.balancer, both_proxies(), name);
+    lb.start();
+    CHECK(run_short({.call = {.to = ways[0].to, .netns = net.c1.fd()}, .count = 5}).answered() == 5);
+    CHECK(run_short({.call = {.to = ways[1].to, .netns = net.c1.fd()}, .count = 5}).answered() == 5);
+    CHECK(between() == 10); // replies of the first, requests of the second
+    lb.kill();
+    Daemon other(net.balancer, config({across_proxy("to6", vip6, two_targets6)}), name);
+    other.start();
+    CHECK(between() == 0);
+    CHECK(run_short({.call = {.to = ways[1].to, .netns = net.c1.fd()}, .count = 5}).answered() == 5);
+    CHECK(between() == 0);
+}
+
 namespace {
 
 // The router's error is of the clients' IP version, and has to reach a target of the other.
