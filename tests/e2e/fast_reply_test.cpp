@@ -145,3 +145,59 @@ TEST_CASE("somebody else's program on the targets' side stays, and replies go by
     CHECK(counted(net.balancer, Reason::reply_sent_on) == 0);
     CHECK(counted(net.balancer, Reason::reply_forwarded) > 100);
 }
+
+TEST_CASE("a client behind a bridge is answered by the stack", "[e2e][fast]")
+{
+    Topology net;
+    set_up(net, true);
+    const auto servers = start_backends(net);
+    net.balancer.ip("link add br1 type bridge mcast_snooping 0");
+    net.balancer.ip("link set br1 up");
+    net.balancer.ip("addr flush dev eth0");
+    net.balancer.ip("link set eth0 master br1");
+    net.balancer.ip("addr add 192.0.2.1/24 dev br1");
+    Daemon lb(net.balancer, config({proxy({.interfaces = R"(["br1"])", .more = fast})}), instance_name());
+    lb.start();
+    const Call call{.to = vip_web, .netns = net.c1.fd(), .timeout = 30s};
+    CHECK(run_short({.call = call, .count = 300}).answered() == 300);
+    CHECK(run_questions({.call = call, .sockets = 100}).answered() == 1000);
+    CHECK(upload(call, 10 * megabyte).error == "");
+    CHECK(download(call, 10 * megabyte).error == "");
+    CHECK(counted(net.balancer, Reason::reply_sent_on) == 0);
+    CHECK(counted(net.balancer, Reason::reply_sent_back) == 0);
+    CHECK(counted(net.balancer, Reason::reply_forwarded) > 1000);
+}
+
+TEST_CASE("where the way to a target changes, connections of the fast path go along", "[e2e][fast]")
+{
+    Topology net;
+    set_up(net, true);
+    const auto servers = start_backends(net);
+    // Another wire to b3's network, which the balancer has no route by yet.
+    connect({net.balancer, "eth2", "10.77.0.1/24"}, {net.router, "eth2", "10.77.0.2/24"});
+    net.router.exec("ethtool -K eth2 gro on");
+    Daemon lb(net.balancer,
+              config({proxy({.interfaces = R"(["eth0"])", .target = target("10.0.3.13"), .more = fast})}),
+              instance_name());
+    lb.start();
+    BusyConnections busy({.to = vip_web, .netns = net.c1.fd()}, 20);
+    std::this_thread::sleep_for(500ms);
+    const auto inside = [&](const char* interface) {
+        return net.balancer.exec("bpftool net show").find(interface) != std::string::npos;
+    };
+    CHECK(inside("br0"));
+    CHECK_FALSE(inside("eth2"));
+    net.balancer.ip("route replace 10.0.3.0/24 via 10.77.0.2");
+    net.router.ip("route replace 192.0.2.0/24 via 10.77.0.1");
+    net.balancer.ip("addr add 10.99.0.1/32 dev lo"); // of this lb hears at once
+    std::this_thread::sleep_for(500ms);
+    CHECK(inside("eth2"));
+    const auto before = counted(net.balancer, Reason::reply_sent_on);
+    std::this_thread::sleep_for(500ms);
+    const auto report = busy.stop();
+    INFO(report.first_error);
+    CHECK(report.asked > 100);
+    CHECK(report.broken == 0);
+    CHECK(report.moved == 0);
+    CHECK(counted(net.balancer, Reason::reply_sent_on) > before + 20);
+}

@@ -208,3 +208,43 @@ TEST_CASE("an IPv4 client learns what fits its IPv6 targets", "[e2e][path-mtu][s
     CHECK(sent);
     CHECK(counted(net.balancer, lb::model::Reason::too_big) > 0);
 }
+
+TEST_CASE("proxies of every kind of translation stand beside one another", "[e2e][siit][full-nat][fast]")
+{
+    Topology net;
+    const auto servers = start_backends(net), servers6 = start_backends(net, 8080, Family::ipv6);
+    for (Namespace* each : {&net.b1, &net.b2, &net.c1, &net.c2}) each->exec("ethtool -K eth0 tx off");
+    for (Namespace* each : {&net.c1, &net.c2}) each->exec("ethtool -K eth0 gro on");
+    const auto way = [](const std::string& name, int port, const std::string& targets,
+                        const std::string& forwarding) {
+        return proxy(
+            {.name = name, .port = port, .target = targets, .more = "\"forwarding\": {" + forwarding + "}"});
+    };
+    Daemon lb(net.balancer,
+              config({way("stack", 80, two_targets, R"("mode": "nat")"),
+                      way("fast", 81, two_targets, R"("mode": "nat", "path": "fast")"),
+                      way("full", 82, two_targets, R"("mode": "full-nat")"),
+                      way("full-fast", 83, two_targets, R"("mode": "full-nat", "path": "fast")"),
+                      way("across", 84, two_targets6, R"("mode": "full-nat")"),
+                      way("across-fast", 85, two_targets6, R"("mode": "full-nat", "path": "fast")")}),
+              instance_name());
+    lb.start();
+    for (int port = 80; port <= 85; ++port) {
+        INFO("port " << port);
+        const Call call{
+            .to = std::string(vip) + ":" + std::to_string(port), .netns = net.c1.fd(), .timeout = 30s};
+        const Tally connections = run_short({.call = call, .count = 500, .cpus = {client_cpu, server_cpu}});
+        INFO(connections.text());
+        CHECK(connections.answered() == 500);
+        CHECK(run_questions({.call = call, .sockets = 50}).answered() == 500);
+        CHECK(upload(call, 5 * megabyte).error == "");
+        CHECK(download(call, 5 * megabyte).error == "");
+    }
+    using lb::model::Reason;
+    for (const Reason each :
+         {Reason::reply_forwarded, Reason::reply_sent_on, Reason::reply_translated, Reason::forwarded})
+        CHECK(counted(net.balancer, each) > 1000);
+    for (const Reason each :
+         {Reason::internal, Reason::siit_lost, Reason::siit_failed, Reason::no_source_port})
+        CHECK(counted(net.balancer, each) == 0);
+}
