@@ -1,5 +1,8 @@
 // Replies by the fast path end to end: both directions, past the stack where XDP can send to the client, and
 // through it where it cannot.
+#include <filesystem>
+
+#include "one_arm.hpp"
 #include "setup.hpp"
 
 using namespace lb::e2e;
@@ -200,4 +203,80 @@ TEST_CASE("where the way to a target changes, connections of the fast path go al
     CHECK(report.broken == 0);
     CHECK(report.moved == 0);
     CHECK(counted(net.balancer, Reason::reply_sent_on) > before + 20);
+}
+
+TEST_CASE("replies go back by the interface that they came in by", "[e2e][fast]")
+{
+    Arm net;
+    net.b1.ip("route replace default via 10.0.0.254");
+    net.b1.exec("ethtool -K eth0 tx off");
+    net.client.exec("ethtool -K eth0 tx off");
+    const Server server({.name = "b1", .listen = "10.0.0.11:8080", .netns = net.b1.fd()});
+    Daemon lb(net.balancer,
+              config({proxy({.interfaces = R"(["eth0"])", .target = target("10.0.0.11"), .more = fast})},
+                     R"("xdp-mode": "generic")"),
+              instance_name());
+    lb.start();
+    const Call call = net.call(std::string(far_vip) + ":80");
+    CHECK(run_short({.call = call, .count = 300}).answered() == 300);
+    CHECK(run_questions({.call = call, .sockets = 50}).answered() == 500);
+    CHECK(download(call, 5 * megabyte).error == "");
+    CHECK(counted(net.balancer, Reason::reply_sent_back) > 1000);
+    CHECK(counted(net.balancer, Reason::reply_sent_on) == 0);
+}
+
+TEST_CASE("an interface toward targets that becomes free gets the program for replies", "[e2e][fast]")
+{
+    Topology net;
+    set_up(net, true);
+    const auto servers = start_backends(net);
+    Daemon other(net.balancer,
+                 config({proxy({.interfaces = R"(["br0"])", .target = target("10.0.0.11")})}, "", "other"),
+                 "other");
+    other.start();
+    Daemon lb(net.balancer, config({proxy4()}), instance_name());
+    lb.start();
+    BusyConnections busy({.to = vip_web, .netns = net.c1.fd()}, 20);
+    std::this_thread::sleep_for(300ms);
+    CHECK(counted(net.balancer, Reason::reply_sent_on) == 0);
+    other.stop();
+    net.balancer.ip("addr add 10.99.0.1/32 dev lo"); // of this lb hears at once
+    const auto until = std::chrono::steady_clock::now() + 10s;
+    while (counted(net.balancer, Reason::reply_sent_on) < 100 && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(50ms);
+    CHECK(counted(net.balancer, Reason::reply_sent_on) >= 100);
+    const auto report = busy.stop();
+    INFO(report.first_error);
+    CHECK(report.broken == 0);
+    CHECK(report.moved == 0);
+}
+
+TEST_CASE("full NAT does not start where its replies would meet another's program, and leaves no trace",
+          "[e2e][full-nat]")
+{
+    Topology net;
+    Daemon other(net.balancer,
+                 config({proxy({.interfaces = R"(["br0"])", .target = target("10.0.0.11")})}, "", "other"),
+                 "other");
+    other.start();
+    const auto settings = [&] {
+        std::string all;
+        for (const char* each : {"conf/eth0/accept_local", "conf/eth0/rp_filter", "conf/br0/accept_local",
+                                 "conf/br0/rp_filter", "ip_local_port_range", "ip_forward"})
+            all += net.balancer.sysctl(std::string("ipv4/") + each) + ' ';
+        return all;
+    };
+    const std::string programs = net.balancer.exec("bpftool net show"), before = settings();
+    Daemon lb(net.balancer,
+              config({proxy({.interfaces = R"(["eth0"])",
+                             .target = target("10.0.0.11"),
+                             .more = R"("forwarding": {"mode": "full-nat"})"})}),
+              instance_name());
+    const Output run = lb.run_again();
+    INFO(run.text);
+    CHECK(run.status != 0);
+    CHECK(run.text.find("br0") != std::string::npos);
+    CHECK(net.balancer.exec("bpftool net show") == programs);
+    CHECK(settings() == before);
+    CHECK_FALSE(std::filesystem::exists("/sys/fs/bpf/lb/" + instance_name()));
 }
