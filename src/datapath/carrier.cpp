@@ -3,6 +3,7 @@
 #include "datapath/checksum.hpp"
 #include "datapath/parse.hpp"
 #include "datapath/too_big.hpp"
+#include "datapath/traffic_class.hpp"
 #include "datapath/tunnel.hpp"
 
 #include <algorithm>
@@ -77,14 +78,7 @@ void read_inner6(const Carrier& c, XdpPacket& packet)
     Dsl& b = c.b;
     const auto ip = packet.claim_at<tunnel::Ipv6>(sizeof(Ethernet), c.ways.to(Reason::truncated));
     c.inner6() = 1;
-    {
-        auto high = b.let<u32>("class", ip(&tunnel::Ipv6::version_class));
-        high <<= 4;
-        auto low = b.let<u32>("low", ip(&tunnel::Ipv6::class_label));
-        low >>= 4;
-        high |= low.value();
-        c.tos().store(high.reg());
-    }
+    read_traffic_class(b, c.tos(), ip);
     auto length = b.let_host_as<u64>("payload length", ip(&tunnel::Ipv6::payload_length));
     length += u64{sizeof(tunnel::Ipv6)};
     c.length() = length;
@@ -165,15 +159,7 @@ void write_outer(const Carrier& c, const View<tunnel::Ipv6>& ip, u32 bytes, u8 u
 {
     using tunnel::Ipv6;
     Dsl& b = c.b;
-    {
-        auto high = b.let<u32>("class", c.tos());
-        high >>= 4;
-        high |= 0x60;
-        ip(&Ipv6::version_class).store(high.reg());
-        auto low = b.let<u32>("class", c.tos());
-        low <<= 4;
-        ip(&Ipv6::class_label).store(low.reg()); // its low byte
-    }
+    write_traffic_class(b, ip, c.tos());
     ip(&Ipv6::label) = c.carrying.sport(); // RFC 6438: who spreads by flow labels tells connections apart
     {
         auto length = b.let<u64>("length", c.length());

@@ -11,8 +11,6 @@
 #include "datapath/live.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/rate_limit.hpp"
-#include "datapath/too_big.hpp"
-#include "datapath/way.hpp"
 
 namespace lb::datapath {
 
@@ -45,57 +43,6 @@ template <class F> Addresses addresses_of(const View<typename F::Flow>& flow)
     return {flow(&F::Flow::saddr), flow(&F::Flow::daddr)};
 }
 
-// Options are not translated (RFC 7915, 4.1), but for one that says where the packet has to go before: that
-// would get lost.
-void refuse_source_route(const Siit& in, const View<Ipv4>& ip)
-{
-    constexpr u8 end = 0, nop = 1, loose_route = 131, strict_route = 137; // RFC 791
-    constexpr u32 options_max = 41;                                       // of one byte each, and the end
-    struct Option {
-        u8 type = 0, length = 0;
-    };
-    struct Type {
-        u8 value = 0;
-    };
-    Dsl& b = in.b;
-    const Label none = b.label("no source route"), refused = in.ways.to(Reason::siit_source_route),
-                odd = in.ways.to(Reason::bad_header);
-    b.jump_if(ip(&Ipv4::version_ihl) == wire::ipv4_version_ihl, none);
-    b.note("does an option say the way?");
-    auto at = in.packet.fork("option", sizeof(Ipv4));
-    for (u32 i = 0; i < options_max; ++i) {
-        const Label next = b.label("next option"), one_byte = b.label("an option of one byte");
-        {
-            auto length = b.let<u64>("header length", ip(&Ipv4::version_ihl));
-            length &= 0x0f;
-            length <<= 2;
-            auto seen = at.distance_from(in.packet, "seen");
-            b.jump_if(seen >= length.value(), none);
-            seen &= 0x3f;          // as it is; older verifiers want to be told
-            at.move_to(in.packet); // made anew: one case to the verifier, whichever options were before
-            at.advance(seen);
-        }
-        const auto [first] = at.claim<Type>(odd);
-        auto type = b.let<u8>("type", first(&Type::value));
-        b.jump_if(type == end, none);
-        b.jump_if(type == nop, one_byte);
-        b.jump_if(type == loose_route, refused);
-        b.jump_if(type == strict_route, refused);
-        const auto [option] = at.claim<Option>(odd);
-        auto length = b.let<u64>("option length", option(&Option::length));
-        b.jump_if(length < u64{2}, odd);
-        b.jump_if(length > u64{40}, odd);
-        at.advance(length);
-        b.jump(next);
-        b.bind(one_byte);
-        at.advance(1);
-        b.bind(next);
-    }
-    b.jump(refused);
-    b.bind(none);
-}
-void refuse_source_route(const Siit&, const View<Ipv6>&) {}
-
 // IPv6 asks for UDP's checksum, and it cannot be made from one part of a packet (RFC 7915, 4.5).
 template <class F, class L4> void refuse_no_checksum(const Siit& in, const Headers<F, L4>& headers)
 {
@@ -103,7 +50,7 @@ template <class F, class L4> void refuse_no_checksum(const Siit& in, const Heade
         in.b.jump_if(headers.l4(&wire::Udp::checksum) == be16{0}, in.ways.to(Reason::siit_no_checksum));
 }
 
-// Who is to be told that the packet's time is over, and by whom, the kernel knows of the packet as it is.
+// The kernel tells the sender that the packet's time is over; of a translated one that would be lb.
 void leave_last_hop(const Siit& in, const View<Ipv4>& ip)
 {
     in.b.jump_if(ip(&Ipv4::ttl) <= u8{1}, in.ways.to(Reason::siit_last_hop));
@@ -172,77 +119,6 @@ void rewrite(const Siit& in, const View<Ipv6>& ip, std::optional<u8> protocol, c
     ready(to.plain, sizeof(Ipv4));
 }
 
-// The header that the packet gets.
-template <class Out, class F> View<Out> new_header(const Siit& in, const Rewriting<F>& to)
-{
-    return {in.b, fp, to.headers.offset()};
-}
-
-constexpr u64 least_mtu6 = 1280; // RFC 8200, 5
-
-// Small IPv6 packets fit everywhere, and IPv4 packets that may be fragmented are.
-void skip_if_small(Dsl& b, const View<Ipv6>& out, Label fits)
-{
-    const auto total = ip_length(b, out);
-    b.jump_if(total <= least_mtu6, fits);
-}
-void skip_if_small(Dsl& b, const View<Ipv4>& out, Label fits)
-{
-    b.jump_unless(out(&Ipv4::fragment).has(wire::ipv4_dont_fragment), fits);
-}
-
-void tell_mtu(const Siit& in, const Var<u64>& mtu, const View<Ipv6>&, u32 header)
-{
-    auto left = in.b.let<u64>("left", mtu);
-    left -= u64{header - sizeof(Ipv4)};
-    in.too_large.mtu() = left;
-    left.release();
-    in.b.jump(in.too_large.four);
-}
-void tell_mtu(const Siit& in, const Var<u64>& mtu, const View<Ipv4>&, u32)
-{
-    auto left = in.b.let<u64>("left", mtu);
-    left += u64{sizeof(Ipv6) - sizeof(Ipv4)};
-    in.b.if_(left < least_mtu6, [&] { left = least_mtu6; });
-    in.too_large.mtu() = left;
-    left.release();
-    in.b.jump(in.too_large.six);
-}
-
-// The kernel would tell the packet's source of one that does not fit, which is lb itself by now. So whoever
-// has sent it is told before, and before a byte of it is changed.
-template <class F, class L4> void check_fit(const Siit& in, const Rewriting<F>& to, u32 header)
-{
-    using Fib = std::conditional_t<F::header_sum, FibLookup6, FibLookup4>;
-    using Out = std::conditional_t<F::header_sum, Ipv6, Ipv4>;
-    Dsl& b = in.b;
-    const Label fits = b.label("fits");
-    const View<Out> out = new_header<Out>(in, to);
-    b.note("does it fit on its way?");
-    skip_if_small(b, out, fits);
-    b.jump_if(in.l3_offset() != u64{sizeof(wire::Ethernet)}, fits);
-    const StackView<Fib> fib(b, in.way);
-    fib.fill(0);
-    fib(&Fib::family) = F::header_sum ? fib_inet6 : fib_inet;
-    fib(&Fib::l4_protocol) = protocol_number<L4>;
-    copy_address(fib(&Fib::saddr), out(&Out::saddr));
-    copy_address(fib(&Fib::daddr), out(&Out::daddr));
-    {
-        const auto total = ip_length(b, out);
-        fib(&Fib::total_length).store(total.reg());
-    }
-    {
-        auto ctx = b.let<u64>("ctx", in.context());
-        const View<XdpMd> md(b, ctx.reg(), 0);
-        fib(&Fib::ifindex) = md(&XdpMd::ingress_ifindex);
-        auto result =
-            b.call<i64>(Helper::fib_lookup, {std::move(ctx), fib, u32{sizeof(Fib)}, 0}, "fib result");
-        b.jump_if(result != fib_too_big, fits);
-    }
-    tell_mtu(in, b.let<u64>("mtu", fib(&Fib::total_length)), out, header);
-    b.bind(fits);
-}
-
 // Ports and checksum are written where they are, the header is made anew.
 template <class F, class L4>
 void cross(const Siit& in, const Headers<F, L4>& headers, const Frame<F>& frame,
@@ -256,7 +132,7 @@ void cross(const Siit& in, const Headers<F, L4>& headers, const Frame<F>& frame,
         to.cut() = cut;
     }
     rewrite(in, headers.ip, protocol_number<L4>, addresses_of<F>(flow), to, [&](Label write, u32 header) {
-        check_fit<F, L4>(in, to, header);
+        check_fit(in, to, protocol_number<L4>, header);
         b.note("ports, and off");
         apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
         headers.l4(&L4::sport) = flow(&F::Flow::sport);
@@ -371,7 +247,7 @@ void take_family(const Siit& in, const View<typename F::Header>& ip, const Stack
         in.parser.fragment_header->fill(0);
         (*in.parser.fragment_header)(&Ipv6Fragment::reserved) = u8{1}; // there is none: else it is 0
     }
-    refuse_source_route(in, ip);
+    if constexpr (F::header_sum) check_ipv4_header(in, ip);
     leave_last_hop(in, ip);
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports =
@@ -409,30 +285,6 @@ static_assert(sizeof(Memory) >= way_at + sizeof(FibLookup6));
 StackRange part_of(const StackRange& memory, u32 at, u32 size)
 {
     return {memory.off + static_cast<i32>(at), size};
-}
-
-// Tells the sender of a packet that does not fit.
-void emit_too_large(Dsl& b, const Maps& maps, Ways& ways, const StackVar<u64>& context, bool frags,
-                    const TooLarge& too_large)
-{
-    const Builder::StackScope scope(b);
-    const TooBigAnswer answer{.b = b,
-                              .maps = maps,
-                              .ways = ways,
-                              .context = context,
-                              .frags = frags,
-                              .mtu = too_large.mtu,
-                              .length = b.local<u64>("length"),
-                              .sent = b.local<i64>("sent"),
-                              .failed = ways.to(Reason::siit_failed)};
-    b.note("too large to be IPv6");
-    b.bind(too_large.four);
-    ask_way_back(answer);
-    answer_too_big<V4>(answer);
-    b.note("too large to be IPv4");
-    b.bind(too_large.six);
-    ask_way_back(answer);
-    answer_too_big<V6>(answer);
 }
 
 } // namespace

@@ -63,6 +63,18 @@ struct Siit {
     const TooLarge& too_large;
 };
 
+/// Emits the checks of what only an IPv4 header says: its checksum, and no source route.
+void check_ipv4_header(const Siit& in, const bpf::View<wire::Ipv4>& ip);
+
+/// Emits the check that the packet fits on its way with the headers in `to`, the last of which ends `header`
+/// bytes behind their beginning; goes to `in.too_large` else. The kernel would tell the packet's source,
+/// which is lb itself by then. So whoever has sent it is told before, and before a byte of it is changed.
+template <class F> void check_fit(const Siit& in, const Rewriting<F>& to, u8 protocol, u32 header);
+
+/// Emits the answers to packets that do not fit, at the labels of `too_large`.
+void emit_too_large(bpf::Dsl& b, const Maps& maps, Ways& ways, const bpf::StackVar<u64>& context, bool frags,
+                    const TooLarge& too_large);
+
 /// Emits the translation of an ICMP error about a packet of a connection between families.
 template <class F>
 void cross_icmp_error(const Siit& in, const Frame<F>& frame, const bpf::View<typename F::Header>& ip,

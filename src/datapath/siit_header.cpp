@@ -1,6 +1,7 @@
 #include "datapath/siit_header.hpp"
 
 #include "datapath/checksum.hpp"
+#include "datapath/traffic_class.hpp"
 
 namespace lb::datapath {
 
@@ -17,7 +18,6 @@ struct HalvedFragment {
     be16 id_high{}, id_low{};
 };
 
-constexpr u8 version6 = 0x60;
 constexpr u64 more_fragments_bit = 13; // of IPv4's field; the lowest one of IPv6's
 
 } // namespace
@@ -26,14 +26,7 @@ void write_ipv6(Dsl& b, const View<tunnel::Ipv6>& out, const View<Ipv4>& ip, Var
                 const Addresses& addresses)
 {
     out(&tunnel::Ipv6::payload_length) = b.to_network16(std::move(payload));
-    {
-        auto tos = b.let<u32>("tos", ip(&Ipv4::tos));
-        tos <<= 4;
-        out(&tunnel::Ipv6::class_label).store(tos.reg());
-        tos >>= 8;
-        tos |= version6;
-        out(&tunnel::Ipv6::version_class).store(tos.reg());
-    }
+    write_traffic_class(b, out, ip(&Ipv4::tos));
     out(&tunnel::Ipv6::label) = be16{0};
     out(&tunnel::Ipv6::hop_limit) = ip(&Ipv4::ttl);
     const auto plain = out.as<wire::Ipv6>();
@@ -65,14 +58,7 @@ void write_ipv4(Dsl& b, const View<Ipv4>& out, const View<tunnel::Ipv6>& ip, Var
 {
     out(&Ipv4::total_length) = b.to_network16(std::move(total));
     out(&Ipv4::version_ihl) = wire::ipv4_version_ihl;
-    {
-        auto high = b.let<u32>("class", ip(&tunnel::Ipv6::version_class));
-        high <<= 4;
-        auto low = b.let<u32>("low", ip(&tunnel::Ipv6::class_label));
-        low >>= 4;
-        high |= low.value();
-        out(&Ipv4::tos).store(high.reg());
-    }
+    read_traffic_class(b, out(&Ipv4::tos), ip);
     out(&Ipv4::ttl) = ip(&tunnel::Ipv6::hop_limit);
     copy_address(out(&Ipv4::saddr), addresses.saddr);
     copy_address(out(&Ipv4::daddr), addresses.daddr);

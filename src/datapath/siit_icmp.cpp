@@ -1,11 +1,11 @@
 // ICMP errors about packets of connections between families (RFC 7915, 4.2 and 5.2): the error becomes one of
 // the other version, with the packet that it quotes, whose header was of the error's version because lb has
 // written it.
+#include "datapath/block.hpp"
 #include "datapath/flow.hpp"
 #include "datapath/quote.hpp"
 #include "datapath/siit.hpp"
-
-#include <array>
+#include "datapath/siit_words.hpp"
 
 namespace lb::datapath {
 
@@ -17,20 +17,6 @@ using wire::Ipv6Fragment;
 
 namespace {
 
-/// An ICMP header, its second word cut as the errors have it.
-struct Error {
-    u8 type = 0, code = 0;
-    be16 checksum{};
-    u8 pointer4 = 0; ///< ICMPv4: which byte is wrong
-    u8 zero8 = 0;
-    be16 low{}; ///< the lower half: the MTU of either version, and as far as it goes, ICMPv6's pointer
-};
-static_assert(sizeof(Error) == sizeof(wire::Icmp));
-
-template <u32 bytes> struct Block {
-    std::array<u8, bytes> octets{};
-};
-
 // The IP header that is quoted, with a fragment header behind it where lb's packet had become a fragment.
 template <class F, bool fragmented> inline constexpr u32 quoted_bytes = sizeof(typename F::Header);
 template <> inline constexpr u32 quoted_bytes<V6To4, true> = sizeof(Ipv6) + sizeof(Ipv6Fragment);
@@ -40,234 +26,10 @@ template <> inline constexpr u32 new_quoted_bytes<V4To6, false> = sizeof(Ipv6);
 template <> inline constexpr u32 new_quoted_bytes<V4To6, true> = sizeof(Ipv6) + sizeof(Ipv6Fragment);
 
 template <class F> struct Quote {
-    View<Error> icmp;
+    View<IcmpError> icmp;
     View<typename F::Header> ip;
     View<QuotedL4> l4;
 };
-
-// What the error says, in the other version's words. RFC 7915 has tables for them; what is not in there has
-// none.
-class Words {
-public:
-    Words(const Siit& in, const View<Error>& said, const View<Error>& out)
-        : in_(in),
-          b_(in.b),
-          said_(said),
-          out_(out),
-          done_(in.b.label("said")),
-          unknown_(in.ways.to(Reason::siit_icmp_unknown))
-    {
-        out_(&Error::checksum) = be16{0};
-        out_(&Error::pointer4) = u8{0};
-        out_(&Error::zero8) = u8{0};
-        out_(&Error::low) = be16{0};
-    }
-
-    void to_icmpv6(const View<Ipv4>& quoted);
-    void to_icmpv4(u32 smaller);
-
-private:
-    void say(u8 type, u8 code)
-    {
-        out_(&Error::type) = type;
-        out_(&Error::code) = code;
-    }
-    void say_and_go(Label here, u8 type, u8 code)
-    {
-        b_.bind(here);
-        say(type, code);
-        b_.jump(done_);
-    }
-    void say_mtu6(const View<Ipv4>& quoted);
-    void say_mtu4(u32 smaller);
-    void say_pointer6();
-    void say_pointer4();
-
-    const Siit& in_;
-    Dsl& b_;
-    const View<Error>&said_, &out_;
-    Label done_, unknown_;
-};
-
-// The path takes as much more as IPv6's header is larger. A router that does not say how much it takes is
-// guessed at by RFC 1191's table of usual MTUs. Links of IPv6 have at least 1280.
-void Words::say_mtu6(const View<Ipv4>& quoted)
-{
-    constexpr u64 least = 1280, larger = sizeof(Ipv6) - sizeof(Ipv4);
-    constexpr std::array<u64, 7> plateaus = {32000, 17914, 8166, 4352, 2002, 1492, 0};
-    const Label known = b_.label("it says what fits");
-    say(2, 0);
-    auto mtu = b_.let_host_as<u64>("mtu", said_(&Error::low));
-    b_.jump_if(mtu != 0, known);
-    const auto total = b_.let_host_as<u64>("total length", quoted(&Ipv4::total_length));
-    for (const u64 plateau : plateaus) {
-        mtu = plateau;
-        b_.jump_if(total > plateau, known);
-    }
-    b_.bind(known);
-    mtu += larger;
-    b_.if_(mtu < least, [&] { mtu = least; });
-    out_(&Error::low) = b_.to_network16(std::move(mtu));
-}
-
-// `smaller`: the header that the packet has lost, to whom the error goes.
-void Words::say_mtu4(u32 smaller)
-{
-    constexpr u64 most = 65535, least = 68; // RFC 791
-    say(3, 4);
-    auto mtu = b_.let_host_as<u64>("mtu", said_.as<wire::Icmp>()(&wire::Icmp::rest));
-    b_.if_(mtu > most, [&] { mtu = most; });
-    b_.if_(mtu < least + smaller, [&] { mtu = least + smaller; });
-    mtu -= u64{smaller};
-    out_(&Error::low) = b_.to_network16(std::move(mtu));
-}
-
-void Words::say_pointer6()
-{
-    struct Range {
-        u8 last, becomes;
-    };
-    constexpr u8 none = 255;
-    // RFC 7915, figure 3.
-    constexpr std::array ranges = {Range{0, 0}, Range{1, 1},     Range{3, 4},  Range{7, none}, Range{8, 7},
-                                   Range{9, 6}, Range{11, none}, Range{15, 8}, Range{19, 24}};
-    say(4, 0);
-    const auto pointer = b_.let<u8>("pointer", said_(&Error::pointer4));
-    for (const auto& [last, becomes] : ranges) {
-        const Label next = b_.label("next pointer");
-        b_.jump_if(pointer > last, next);
-        if (becomes == none) {
-            b_.jump(unknown_);
-        } else {
-            out_(&Error::low) = be16{becomes};
-            b_.jump(done_);
-        }
-        b_.bind(next);
-    }
-    b_.jump(unknown_);
-}
-
-void Words::say_pointer4()
-{
-    struct Range {
-        u32 last;
-        u8 becomes;
-    };
-    constexpr u8 none = 255;
-    // RFC 7915, figure 6.
-    constexpr std::array ranges = {Range{0, 0}, Range{1, 1}, Range{3, none}, Range{5, 2},
-                                   Range{6, 9}, Range{7, 8}, Range{23, 12},  Range{39, 16}};
-    say(12, 0);
-    const auto pointer = b_.let_host<u32>("pointer", said_.as<wire::Icmp>()(&wire::Icmp::rest));
-    for (const auto& [last, becomes] : ranges) {
-        const Label next = b_.label("next pointer");
-        b_.jump_if(pointer > last, next);
-        if (becomes == none) {
-            b_.jump(unknown_);
-        } else {
-            out_(&Error::pointer4) = becomes;
-            b_.jump(done_);
-        }
-        b_.bind(next);
-    }
-    b_.jump(unknown_);
-}
-
-void Words::to_icmpv6(const View<Ipv4>& quoted)
-{
-    const Label unreachable = b_.label("unreachable"), exceeded = b_.label("time exceeded"),
-                problem = b_.label("parameter problem"), pointed = b_.label("a pointer"),
-                no_route = b_.label("no route"), prohibited = b_.label("prohibited"),
-                no_port = b_.label("no port"), no_protocol = b_.label("no protocol"),
-                too_big = b_.label("too big");
-    {
-        const auto type = b_.let<u8>("type", said_(&Error::type));
-        b_.jump_if(type == u8{3}, unreachable);
-        b_.jump_if(type == u8{11}, exceeded);
-        b_.jump_if(type == u8{12}, problem);
-        b_.jump(unknown_);
-    }
-    b_.bind(unreachable);
-    {
-        const auto code = b_.let<u8>("code", said_(&Error::code));
-        b_.jump_if(code == u8{2}, no_protocol);
-        b_.jump_if(code == u8{3}, no_port);
-        b_.jump_if(code == u8{4}, too_big);
-        for (const u8 each : {u8{0}, u8{1}, u8{5}, u8{6}, u8{7}, u8{8}, u8{11}, u8{12}})
-            b_.jump_if(code == each, no_route);
-        for (const u8 each : {u8{9}, u8{10}, u8{13}, u8{15}}) b_.jump_if(code == each, prohibited);
-        b_.jump(unknown_);
-    }
-    say_and_go(no_route, 1, 0);
-    say_and_go(prohibited, 1, 1);
-    say_and_go(no_port, 1, 4);
-    b_.bind(no_protocol);
-    out_(&Error::low) = be16{6}; // where IPv6 has its next header
-    say(4, 1);
-    b_.jump(done_);
-    b_.bind(too_big);
-    say_mtu6(quoted);
-    b_.jump(done_);
-    b_.bind(exceeded);
-    out_(&Error::type) = u8{3};
-    out_(&Error::code) = said_(&Error::code);
-    b_.jump(done_);
-    b_.bind(problem);
-    {
-        const auto code = b_.let<u8>("code", said_(&Error::code));
-        b_.jump_if(code == u8{0}, pointed);
-        b_.jump_if(code != u8{2}, unknown_);
-    }
-    b_.bind(pointed);
-    say_pointer6();
-    b_.bind(done_);
-}
-
-void Words::to_icmpv4(u32 smaller)
-{
-    const Label unreachable = b_.label("unreachable"), exceeded = b_.label("time exceeded"),
-                problem = b_.label("parameter problem"), pointed = b_.label("a pointer"),
-                no_host = b_.label("no host"), prohibited = b_.label("prohibited"),
-                no_port = b_.label("no port"), no_protocol = b_.label("no protocol"),
-                too_big = b_.label("too big");
-    {
-        const auto type = b_.let<u8>("type", said_(&Error::type));
-        b_.jump_if(type == u8{1}, unreachable);
-        b_.jump_if(type == u8{2}, too_big);
-        b_.jump_if(type == u8{3}, exceeded);
-        b_.jump_if(type == u8{4}, problem);
-        b_.jump(unknown_);
-    }
-    b_.bind(unreachable);
-    {
-        const auto code = b_.let<u8>("code", said_(&Error::code));
-        for (const u8 each : {u8{0}, u8{2}, u8{3}}) b_.jump_if(code == each, no_host);
-        b_.jump_if(code == u8{1}, prohibited);
-        b_.jump_if(code == u8{4}, no_port);
-        b_.jump(unknown_);
-    }
-    say_and_go(no_host, 3, 1);
-    say_and_go(prohibited, 3, 10);
-    say_and_go(no_port, 3, 3);
-    say_and_go(no_protocol, 3, 2);
-    b_.bind(too_big);
-    say_mtu4(smaller);
-    b_.jump(done_);
-    b_.bind(exceeded);
-    out_(&Error::type) = u8{11};
-    out_(&Error::code) = said_(&Error::code);
-    b_.jump(done_);
-    b_.bind(problem);
-    {
-        const auto code = b_.let<u8>("code", said_(&Error::code));
-        b_.jump_if(code == u8{0}, pointed);
-        b_.jump_if(code == u8{1}, no_protocol);
-        b_.jump(unknown_);
-    }
-    b_.bind(pointed);
-    say_pointer4();
-    b_.bind(done_);
-}
 
 // The key of the packets that go the other way than the quoted one did.
 template <class F>
@@ -339,10 +101,10 @@ template <class F, bool fragmented> Var<u64> ErrorStage<F, fragmented>::rest() c
 template <class F, bool fragmented> Quote<F> ErrorStage<F, fragmented>::claim_quote() const
 {
     if constexpr (quoted == sizeof(Header)) {
-        auto [icmp, ip, l4] = l4_.template claim<Error, Header, QuotedL4>(other_);
+        auto [icmp, ip, l4] = l4_.template claim<IcmpError, Header, QuotedL4>(other_);
         return {std::move(icmp), std::move(ip), std::move(l4)};
     } else {
-        auto [icmp, ip, fragment, l4] = l4_.template claim<Error, Header, Ipv6Fragment, QuotedL4>(other_);
+        auto [icmp, ip, fragment, l4] = l4_.template claim<IcmpError, Header, Ipv6Fragment, QuotedL4>(other_);
         b_.jump_if(fragment(&Ipv6Fragment::offset).has(wire::ipv6_fragment_offset), other_);
         return {std::move(icmp), std::move(ip), std::move(l4)};
     }
@@ -352,7 +114,7 @@ template <class F, bool fragmented> Quote<F> ErrorStage<F, fragmented>::claim_qu
 template <class F, bool fragmented> void ErrorStage<F, fragmented>::measure() const
 {
     auto cut = l4_.distance_from(in_.packet, "cut");
-    cut += u64{sizeof(Error) + quoted};
+    cut += u64{sizeof(IcmpError) + quoted};
     to_.cut() = cut;
     cut += u64{sizeof(QuotedL4)};
     const auto total = ip_length(b_, ip_);
@@ -382,7 +144,7 @@ void ErrorStage<F, fragmented>::change_quoted_l4(const Quote<F>& quote, const Vi
         b_.jump_if(used > total.value(), summed);
     }
     {
-        const auto tcp = l4_.template claim_at<QuotedTcp>(sizeof(Error) + quoted, summed);
+        const auto tcp = l4_.template claim_at<QuotedTcp>(sizeof(IcmpError) + quoted, summed);
         change_quoted_sum(b_, tcp(&QuotedTcp::checksum), flow, sum);
         b_.jump(summed);
     }
@@ -438,11 +200,11 @@ void ErrorStage<F, fragmented>::write_ip(const Quote<F>& quote, const View<Flow>
     const auto out = to_.headers(&New::ip);
     auto length = rest();
     if constexpr (F::header_sum) {
-        length += u64{sizeof(Error) + new_quoted};
+        length += u64{sizeof(IcmpError) + new_quoted};
         write_ipv6(b_, out, ip_, std::move(length), there);
         out(&tunnel::Ipv6::next_header) = wire::protocol_icmpv6;
     } else {
-        length += u64{sizeof(Ipv4) + sizeof(Error) + new_quoted};
+        length += u64{sizeof(Ipv4) + sizeof(IcmpError) + new_quoted};
         write_ipv4(b_, out, ip_.template as<tunnel::Ipv6>(), std::move(length), there);
         out(&Ipv4::protocol) = wire::protocol_icmp;
         write_ipv4_whole(b_, out, false);
@@ -457,13 +219,13 @@ Var<u64> ErrorStage<F, fragmented>::sum_of_headers(const Quote<F>& quote) const
 {
     constexpr u32 addresses = 2 * sizeof(wire::Address6);
     constexpr u64 protocol = be16(u16{wire::protocol_icmpv6}).raw;
-    constexpr u32 old_size = sizeof(Error) + quoted,
-                  new_size = sizeof(Error) + new_quoted + (F::header_sum ? addresses : 0);
+    constexpr u32 old_size = sizeof(IcmpError) + quoted,
+                  new_size = sizeof(IcmpError) + new_quoted + (F::header_sum ? addresses : 0);
     const View<Block<old_size>> old(b_, quote.icmp.base(), quote.icmp.offset());
     const i32 new_at = F::header_sum ? i32{sizeof(Ipv6) - addresses} : i32{sizeof(Ipv4)};
     const View<Block<new_size>> now(b_, fp, to_.headers.offset() + new_at);
     auto length = rest();
-    length += u64{sizeof(Error) + (F::header_sum ? new_quoted : quoted)};
+    length += u64{sizeof(IcmpError) + (F::header_sum ? new_quoted : quoted)};
     if constexpr (F::header_sum) {
         Var<u64> seed(b_, b_.to_network16(std::move(length)).take());
         seed += protocol;
@@ -504,12 +266,11 @@ template <class F, bool fragmented> void ErrorStage<F, fragmented>::emit()
     if constexpr (!F::header_sum) b_.jump_if(flow(&Flow::carried) != model::carried_across, other_);
     jump_if_differs(b_, ip_(&Header::daddr), quote.ip(&Header::saddr), other_);
     b_.note("what it says, in the other version's words");
-    const auto out = to_.headers(&New::icmp).template as<Error>();
-    Words words(in_, quote.icmp, out);
+    const auto out = to_.headers(&New::icmp).template as<IcmpError>();
     if constexpr (F::header_sum)
-        words.to_icmpv6(quote.ip);
+        say_in_icmpv6(in_, quote.icmp, quote.ip, out);
     else
-        words.to_icmpv4(quoted - new_quoted);
+        say_in_icmpv4(in_, quote.icmp, quoted - new_quoted, out);
     change_quoted_l4(quote, flow, change);
     write_ip(quote, flow);
     write_sum(quote, change);
@@ -543,13 +304,13 @@ void cross_icmp_error(const Siit& in, const Frame<F>& frame, const View<typename
     Dsl& b = in.b;
     b.note("ICMP: an error about one of our packets?");
     const Label other = in.parser.leave(Reason::icmp_other), fragment = b.label("a quoted fragment");
-    check_whole(in.parser, ip, sizeof(typename F::Header) + sizeof(Error));
+    check_whole(in.parser, ip, sizeof(typename F::Header) + sizeof(IcmpError));
     if constexpr (F::header_sum)
         b.jump_if(ip(&Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), other);
     else
         b.jump_if(frame.fragment() != u64{0}, other);
     {
-        const auto [icmp, quoted] = l4.claim<Error, typename F::Header>(other);
+        const auto [icmp, quoted] = l4.claim<IcmpError, typename F::Header>(other);
         look_at_quoted(in, quoted, fragment, other);
     }
     ErrorStage<F, false>(in, frame, ip, l4, to).emit();

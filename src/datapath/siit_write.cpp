@@ -2,9 +2,8 @@
 // whatever length the old ones had; the Ethernet header, tags and all, goes along.
 #include "datapath/siit.hpp"
 
+#include "datapath/block.hpp"
 #include "datapath/carrier.hpp"
-
-#include <array>
 
 namespace lb::datapath {
 
@@ -13,9 +12,6 @@ using model::Reason;
 
 namespace {
 
-template <u32 bytes> struct Block {
-    std::array<u8, bytes> octets{};
-};
 struct EthernetType {
     be16 value{};
 };

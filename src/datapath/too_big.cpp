@@ -1,9 +1,8 @@
 #include "datapath/too_big.hpp"
 
+#include "datapath/block.hpp"
 #include "datapath/carrier.hpp"
 #include "datapath/checksum.hpp"
-
-#include <array>
 
 namespace lb::datapath {
 
@@ -32,10 +31,6 @@ constexpr u8 internetwork_control = 0xc0; // RFC 1812, 4.3.2.5: the precedence o
 constexpr u32 summed_max = 512;
 constexpr u32 quoted4 = summed_max - sizeof(TooBig);
 constexpr u32 quoted6 = 1280 - sizeof(Ipv6) - sizeof(TooBig);
-
-template <u32 bytes> struct Block {
-    std::array<u8, bytes> octets{};
-};
 
 template <class F> struct Answer;
 template <> struct Answer<V4> {

@@ -134,7 +134,7 @@ TEST_CASE("both programs are printed, or the one that was asked for", "[cli]")
         CHECK(has(one, "lb_egress"));
     }
     check_refused(say({"dump", "-i", "eth0", "--format", "raw"}), usage,
-                  "--format raw writes one program: say --program ingress, egress or inside");
+                  "--format raw writes one program: say --program ingress, egress, inside or siit");
 }
 
 TEST_CASE("JSON names what the loader fills in, and where each instruction comes from", "[cli]")

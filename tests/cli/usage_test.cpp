@@ -104,7 +104,7 @@ TEST_CASE("a choice that is none is refused with the choice", "[cli]")
     check_refused(say({"dump", "-i", "eth0", "--format", "xml"}), usage,
                   "--format xml: expected one of text, hex, raw, c, json");
     check_refused(say({"dump", "-i", "eth0", "--program", "both"}), usage,
-                  "--program both: expected one of ingress, egress, inside");
+                  "--program both: expected one of ingress, egress, inside, siit");
     for (const char* level : {"3", "-1", "-4294967295", "x"})
         check_refused(say({"verify", "-i", "eth0", "--log-level=" + std::string(level)}), usage,
                       "--log-level " + std::string(level) + ": expected 0, 1 or 2");
