@@ -27,7 +27,7 @@ namespace {
 /// The packets of F as long as nobody asks where they go.
 template <class F> using Plain = std::conditional_t<F::header_sum, V4, V6>;
 
-// What the program before has left; the next packet is not to find it.
+// What the program before has left: it does so each time.
 void take_given(Dsl& b, const Maps& maps, Ways& ways, const StackVar<u32>& given)
 {
     const Builder::StackScope scope(b);
@@ -35,7 +35,6 @@ void take_given(Dsl& b, const Maps& maps, Ways& ways, const StackVar<u32>& given
     index() = 0;
     auto row = b.lookup_brief(maps.across->handover, index, ways.to(Reason::internal));
     given() = b.let<u32>("given", row.value());
-    row.value() = u32{0};
 }
 
 template <class F> Addresses addresses_of(const View<typename F::Flow>& flow)

@@ -36,6 +36,10 @@ TEST_CASE("what does not fit as IPv6 is answered with what fits as IPv4", "[data
                       too_big_answer(build(large), 1480, false));
             }
         }
+        // With a tag in the frame it goes on: what the kernel does with it is not known here.
+        Packet tagged = of_length(across.request(), 1500);
+        tagged.vlans = {7};
+        CHECK(hex(bench.in(build(tagged)).frame) == hex(build(across.expected(tagged, false, {}))));
         // A fragment gets a longer header.
         Packet datagram = of_length(across.request(), 4000);
         datagram.fragment = 0;
