@@ -136,3 +136,32 @@ TEST_CASE("each entry of a connection leads to the other", "[flow]")
     CHECK(other_key<FlowKey4>(back.protocol, reply) == there);
     CHECK(other_key<FlowKey4>(17, Flow4{}).protocol == 17);
 }
+
+TEST_CASE("replies of a connection between IP versions come this way, and count", "[flow]")
+{
+    const FlowKey4 key{.protocol = 17};
+    Flow6 forward{.carried = carried_across, .packets = 5}, reply{.carried = carried_across, .packets = 0};
+    CHECK(state_of(key, forward, &reply) == FlowState::udp_one_way);
+    reply.packets = 1;
+    CHECK(state_of(key, forward, &reply) == FlowState::udp);
+}
+
+TEST_CASE("an entry between IP versions says the other's key, and addresses as they are on the wire",
+          "[flow]")
+{
+    const Address6 six{be64(0x20010db8000a0000), be64(1)}, four{be64(0), be64(0x0000ffff0a000001)};
+    const Flow6 to_six{
+        .saddr = six, .daddr = six, .sport = be16(10000), .dport = be16(80), .carried = carried_across};
+    CHECK(other_key<FlowKey6>(6, to_six) ==
+          FlowKey6{.saddr = six, .daddr = six, .sport = be16(80), .dport = be16(10000), .protocol = 6});
+    const Flow6 to_four{
+        .saddr = four, .daddr = four, .sport = be16(10000), .dport = be16(80), .carried = carried_across};
+    CHECK(other_key<FlowKey4>(17, to_four) == FlowKey4{.saddr = be32(0x0a000001),
+                                                       .daddr = be32(0x0a000001),
+                                                       .sport = be16(80),
+                                                       .dport = be16(10000),
+                                                       .protocol = 17});
+    CHECK(address_in(to_four, four).text() == "10.0.0.1");
+    CHECK(address_in(to_six, six).text() == "2001:db8:a::1");
+    CHECK(address_in(Flow6{}, four).is_v6()); // of one version, it is what it says
+}
