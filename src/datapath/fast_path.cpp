@@ -22,7 +22,7 @@ void describe4(Dsl& b, XdpPacket& packet, const StackView<FibLookup4>& fib, Labe
     const auto [ethernet, ip, l4] = packet.claim<Ethernet, Ipv4, Udp>(stack);
     b.jump_if(ip(&Ipv4::version_ihl) != wire::ipv4_version_ihl, stack);
     b.jump_if(ip(&Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), stack);
-    b.jump_if(ip(&Ipv4::ttl) <= u8{1}, stack);
+    b.jump_if(hops_left(ip) <= u8{1}, stack);
     fib(&FibLookup4::family) = fib_inet;
     fib(&FibLookup4::l4_protocol) = ip(&Ipv4::protocol);
     fib(&FibLookup4::sport) = l4(&Udp::sport); // TCP has them in the same place
@@ -43,7 +43,7 @@ void describe6(Dsl& b, XdpPacket& packet, const StackView<FibLookup6>& fib, Labe
     b.jump_if(ip(&Ipv6::next_header) == wire::protocol_tcp, plain);
     b.jump_if(ip(&Ipv6::next_header) != wire::protocol_udp, stack);
     b.bind(plain);
-    b.jump_if(ip(&Ipv6::hop_limit) <= u8{1}, stack);
+    b.jump_if(hops_left(ip) <= u8{1}, stack);
     fib(&FibLookup6::family) = fib_inet6;
     fib(&FibLookup6::l4_protocol) = ip(&Ipv6::next_header);
     fib(&FibLookup6::sport) = l4(&Udp::sport);

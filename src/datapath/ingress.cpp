@@ -43,6 +43,19 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
     b.bind(fine);
 }
 
+// The kernel would tell whose source address it is that the packet's time is over, which with full NAT is
+// lb's. Nor is the packet left as it is: the VIP is this host's, mostly, which would refuse the connection.
+template <class F, class L4>
+void drop_last_hop(const Ingress& in, const Headers<F, L4>& headers, const View<typename F::Flow>& flow)
+{
+    if (!in.plan.has_full_nat(F::family)) return;
+    Dsl& b = in.b;
+    const Label fine = b.label("hops left"), full_nat = in.ways.to(Reason::last_hop);
+    b.jump_if(hops_left(headers.ip) > u8{1}, fine);
+    jump_if_differs(b, headers.ip(&F::Header::saddr), flow(&F::Flow::saddr), full_nat);
+    b.bind(fine);
+}
+
 template <class F, class L4>
 void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
              const View<typename F::Flow>& flow)
@@ -56,6 +69,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
         hand_over(b, *in.carrying, flow);
         b.bind(translated);
     }
+    drop_last_hop(in, headers, flow);
     b.note("rewrite the destination");
     write_headers(in, headers, flow);
     remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);

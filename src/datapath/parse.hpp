@@ -90,6 +90,10 @@ Headers<F, L4> parse_l4(const Parser& parser, const bpf::View<typename F::Header
 bpf::Var<u64> ip_length(bpf::Dsl& b, const bpf::View<wire::Ipv4>& ip);
 bpf::Var<u64> ip_length(bpf::Dsl& b, const bpf::View<wire::Ipv6>& ip);
 
+/// The TTL, or hop limit.
+inline bpf::Field<u8> hops_left(const bpf::View<wire::Ipv4>& ip) { return ip(&wire::Ipv4::ttl); }
+inline bpf::Field<u8> hops_left(const bpf::View<wire::Ipv6>& ip) { return ip(&wire::Ipv6::hop_limit); }
+
 /// Emits the packet's tuple as the flow table's key.
 template <class F, class L4>
 void make_key(const bpf::StackView<typename F::Key>& key, const Headers<F, L4>& headers)

@@ -35,12 +35,12 @@ template <class L4> void only_plain(Dsl& b, const Headers<V4, L4>& headers, Labe
 {
     b.jump_if(headers.ip(&wire::Ipv4::version_ihl) != wire::ipv4_version_ihl, otherwise);
     b.jump_if(headers.ip(&wire::Ipv4::fragment).has(wire::ipv4_more_fragments_or_offset), otherwise);
-    b.jump_if(headers.ip(&wire::Ipv4::ttl) <= u8{1}, otherwise);
+    b.jump_if(hops_left(headers.ip) <= u8{1}, otherwise);
 }
 template <class L4> void only_plain(Dsl& b, const Headers<V6, L4>& headers, Label otherwise)
 {
     b.jump_if(headers.ip(&wire::Ipv6::next_header) != protocol_number<L4>, otherwise);
-    b.jump_if(headers.ip(&wire::Ipv6::hop_limit) <= u8{1}, otherwise);
+    b.jump_if(hops_left(headers.ip) <= u8{1}, otherwise);
 }
 
 void add(Dsl& b, Var<u64>& sum, const Field<be32>& address)
@@ -176,6 +176,7 @@ void take_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>
     if (!in.plan.has_full_nat(F::family)) return b.jump(in.ways.to(Reason::reply));
     if (in.plan.has_fast_nat())
         b.jump_if(flow(&F::Flow::direction) == Direction::reply_either, in.ways.to(Reason::reply));
+    b.jump_if(hops_left(headers.ip) <= u8{1}, in.ways.to(Reason::last_hop));
     count_reply(in, headers, frame, flow);
     remember_fragment(b, in.maps, frame, headers.ip, flow, Direction::forward);
     b.jump(in.ways.to(Reason::reply_translated));

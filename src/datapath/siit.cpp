@@ -49,16 +49,6 @@ template <class F, class L4> void refuse_no_checksum(const Siit& in, const Heade
         in.b.jump_if(headers.l4(&wire::Udp::checksum) == be16{0}, in.ways.to(Reason::siit_no_checksum));
 }
 
-// The kernel tells the sender that the packet's time is over; of a translated one that would be lb.
-void leave_last_hop(const Siit& in, const View<Ipv4>& ip)
-{
-    in.b.jump_if(ip(&Ipv4::ttl) <= u8{1}, in.ways.to(Reason::siit_last_hop));
-}
-void leave_last_hop(const Siit& in, const View<Ipv6>& ip)
-{
-    in.b.jump_if(ip(&Ipv6::hop_limit) <= u8{1}, in.ways.to(Reason::siit_last_hop));
-}
-
 // What is behind the new header.
 template <class Header> Var<u64> rest_of(const Siit& in, const View<Header>& ip, const StackVar<u64>& cut)
 {
@@ -247,7 +237,7 @@ void take_family(const Siit& in, const View<typename F::Header>& ip, const Stack
         (*in.parser.fragment_header)(&Ipv6Fragment::reserved) = u8{1}; // there is none: else it is 0
     }
     if constexpr (F::header_sum) check_ipv4_header(in, ip);
-    leave_last_hop(in, ip);
+    b.jump_if(hops_left(ip) <= u8{1}, in.ways.to(Reason::last_hop));
     auto l4 = in.packet.fork("l4", sizeof(typename F::Header));
     const auto transports =
         go_by_protocol(in.parser, in.plan, plain, ip, l4, Reason::no_listener,

@@ -70,6 +70,7 @@ constexpr std::string_view name_of(Outcome outcome)
     X(dsr_no_device, ingress, drop, "dsr-l2 by an interface that XDP cannot send by")                        \
     X(dsr_failed, ingress, drop, "to be carried to a target, and the kernel made no room for a header")      \
     X(no_source_address, ingress, drop, "full-nat to a target that this host has no address toward")         \
+    X(last_hop, ingress, drop, "of full-nat, without a hop left: the kernel would tell lb's own address")    \
     X(reply_translated, ingress, pass, "a reply of full-nat, translated back toward the client")             \
     X(reply_sent_back, ingress, tx, "a reply, translated and sent by the interface that it came in by")      \
     X(reply_sent_on, ingress, redirect, "a reply, translated and sent by another interface")                 \
@@ -79,7 +80,6 @@ constexpr std::string_view name_of(Outcome outcome)
       "UDP without a checksum, which it has to have as IPv6: a full-nat target of the other IP version")     \
     X(siit_source_route, ingress, drop,                                                                      \
       "IPv4 with a source route, which is not translated: a full-nat target of the other IP version")        \
-    X(siit_last_hop, ingress, pass, "no hop left on the way to the other IP version")                        \
     X(siit_icmp_unknown, ingress, drop, "an ICMP error that the other IP version has no word for")           \
     X(siit_failed, ingress, drop, "toward the other IP version, and too long or without room for a header")  \
     X(siit_lost, ingress, drop, "toward the other IP version, and its connection has just been taken out")   \

@@ -298,6 +298,26 @@ TEST_CASE("replies of full NAT are translated on the targets' side, whoever send
     });
 }
 
+TEST_CASE("nobody sends a packet of full NAT whose hop is the last one", "[datapath][full-nat]")
+{
+    const Net net;
+    net.know_client();
+    net.balancer.run([&] {
+        for (const auto& config : {fast_full_nat, full_nat}) {
+            const Bench bench(config, options_of(kernels[1]));
+            if (bench.has("devices")) allow(bench, "eth0");
+            for (const bool six : {false, true})
+                for (const auto& l4 : both_l4) {
+                    Packet first = request(six, l4), reply = reply_to(bench, first);
+                    first.ttl = reply.ttl = 1;
+                    for (const auto& [packet, run] :
+                         {std::pair{first, &Bench::in}, {reply, &Bench::in}, {reply, &Bench::inside}})
+                        CHECK((pass(bench, build(packet), Reason::last_hop, run) == build(packet)));
+                }
+        }
+    });
+}
+
 TEST_CASE("replies by the stack and by the fast path stand in one program", "[datapath][fast][kernels]")
 {
     const Net net;

@@ -279,6 +279,39 @@ TEST_CASE("without free ports a connection is refused by its reason, and the oth
     CHECK(judge.bench().in(build(nat)).verdict == xdp_pass);
 }
 
+TEST_CASE("full NAT takes no packet whose hop is the last one, since nobody would be told", "[full-nat]")
+{
+    Judge judge = judge_of();
+    std::vector<Connection> connections;
+    for (const auto& shape : every_shape()) connections.emplace_back(judge, shape);
+    const Bench& bench = judge.bench(); // what a dropped packet is to become, the model could not see
+    u64 dropped = 0;
+    const auto drops = [&](Packet packet, u8 hops) {
+        packet.ttl = hops;
+        const Passage passage = bench.in(build(packet));
+        CHECK(passage.verdict == xdp_drop);
+        CHECK(passage.frame == build(packet));
+        CHECK(bench.exits()[Reason::last_hop] == ++dropped);
+    };
+    for (const auto& connection : connections) {
+        INFO(connection.shape.name);
+        for (const u8 hops : {u8{0}, u8{1}})
+            drops(shape_request(connection.shape, 16, 77), hops); // the first
+        for (const u8 hops : {u8{0}, u8{1}}) {
+            drops(connection.request(), hops);
+            drops(connection.reply(), hops);
+        }
+        Packet last = connection.request(), behind = connection.request_behind();
+        last.ttl = behind.ttl = 2;
+        CHECK((bench.in(build(last)).frame == build(behind)));
+        // Of NAT's the kernel tells the client, who is the source.
+        Packet nat = shape_request({});
+        set_ports(nat, {4000, 81});
+        nat.ttl = 1;
+        CHECK(lab::parse(bench.in(build(nat)).frame)->daddr == any_ip("10.0.0.1"));
+    }
+}
+
 TEST_CASE("a target that this host has no address toward gets nothing", "[full-nat]")
 {
     const Judge judge = judge_of({.addresses = {}});

@@ -255,14 +255,14 @@ Case case_of(Reason reason)
             .before =
                 [](const Bench& bench) { must(bench.map("nat_sources").update(u32{0}, model::SourceRow{})); },
             .frame = syn};
+    case Reason::last_hop:
+        return {.config = full_nat, .frame = build(with_ttl(request(Tcp{}), 1))};
     case Reason::reply_translated:
         return {.config = full_nat, .before = opened, .frame = build(answer_to_lb())};
     case Reason::siit_no_checksum:
         return {.config = between, .frame = build(request(lab::Udp{.checksum = false}))};
     case Reason::siit_source_route:
         return {.config = between, .frame = build(with_options(request(Tcp{}), {131, 7, 4, 10, 0, 0, 9, 0}))};
-    case Reason::siit_last_hop:
-        return {.config = between, .frame = build(with_ttl(request(Tcp{}), 1))};
     case Reason::siit_icmp_unknown:
         return {.config = between,
                 .before = opened,

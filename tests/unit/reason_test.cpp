@@ -78,6 +78,7 @@ TEST_CASE("packets are dropped for these reasons and no others", "[reason]")
                                               "dsr_no_device",
                                               "dsr_failed",
                                               "no_source_address",
+                                              "last_hop",
                                               "siit_no_checksum",
                                               "siit_source_route",
                                               "siit_icmp_unknown",
