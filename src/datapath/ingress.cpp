@@ -9,6 +9,7 @@
 #include "datapath/icmp.hpp"
 #include "datapath/live.hpp"
 #include "datapath/martian.hpp"
+#include "datapath/next_hop.hpp"
 #include "datapath/pick.hpp"
 #include "datapath/rate_limit.hpp"
 #include "datapath/reply.hpp"
@@ -43,22 +44,9 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
     b.bind(fine);
 }
 
-// The kernel would tell whose source address it is that the packet's time is over, which with full NAT is
-// lb's. Nor is the packet left as it is: the VIP is this host's, mostly, which would refuse the connection.
-template <class F, class L4>
-void drop_last_hop(const Ingress& in, const Headers<F, L4>& headers, const View<typename F::Flow>& flow)
-{
-    if (!in.plan.has_full_nat(F::family)) return;
-    Dsl& b = in.b;
-    const Label fine = b.label("hops left"), full_nat = in.ways.to(Reason::last_hop);
-    b.jump_if(hops_left(headers.ip) > u8{1}, fine);
-    jump_if_differs(b, headers.ip(&F::Header::saddr), flow(&F::Flow::saddr), full_nat);
-    b.bind(fine);
-}
-
 template <class F, class L4>
 void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
-             const View<typename F::Flow>& flow)
+             const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
     if (in.plan.has_dsr()) {
@@ -69,7 +57,7 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
         hand_over(b, *in.carrying, flow);
         b.bind(translated);
     }
-    drop_last_hop(in, headers, flow);
+    check_next_hop(in, headers, flow, fresh.reply.range(), true);
     b.note("rewrite the destination");
     write_headers(in, headers, flow);
     remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
@@ -155,7 +143,7 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     b.bind(apply);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
-    rewrite<F>(in, headers, frame, flow);
+    rewrite<F>(in, headers, frame, fresh, flow);
 
     if (in.plan.translates_replies_early(F::family)) {
         b.bind(back);
@@ -222,15 +210,18 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
             ifindex() = View<XdpMd>(b, r1, 0)(&XdpMd::ingress_ifindex);
         }
         std::optional<StackVar<u64>> context, l3_offset;
-        if (kernel.xdp_frags || maps.carriers || maps.across) {
-            b.note(maps.carriers || maps.across ? "the context, for the kernel's helpers"
-                                                : "the context, for packets in several buffers");
+        const bool full_nat = plan.has_full_nat();
+        if (kernel.xdp_frags || maps.carriers || full_nat) {
+            b.note(maps.carriers || full_nat ? "the context, for the kernel's helpers"
+                                             : "the context, for packets in several buffers");
             context = b.local<u64>("context");
             (*context)().store(r1);
             l3_offset = b.local<u64>("l3 offset");
         }
         std::optional<Carrying> carrying;
         if (maps.carriers) carrying.emplace(b);
+        std::optional<TooLarge> too_large;
+        if (has_too_large(plan)) too_large.emplace(b);
         std::optional<Crossing> crossing;
         if (maps.across) crossing.emplace(b, carrying ? &*carrying : nullptr);
         {
@@ -253,11 +244,13 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
                            .carrying = carrying ? &*carrying : nullptr,
                            .crossing = crossing ? &*crossing : nullptr,
                            .context = context ? &*context : nullptr,
-                           .l3_offset = l3_offset ? &*l3_offset : nullptr});
+                           .l3_offset = l3_offset ? &*l3_offset : nullptr,
+                           .too_large = too_large ? &*too_large : nullptr});
         }
         if (plan.has_dsr())
             emit_carrier(b, plan, maps, ways, *carrying, *context, *l3_offset, kernel.xdp_frags);
         if (plan.has_fast_nat()) emit_fast_path(b, plan, maps, ways, *carrying, *context, *l3_offset);
+        if (too_large) emit_too_large(b, plan, maps, ways, *context, kernel.xdp_frags, *too_large);
         if (crossing) emit_crossing(b, maps, ways, *crossing, *context);
     }
     ways.emit();

@@ -6,6 +6,7 @@
 #include "datapath/fragment.hpp"
 #include "datapath/generate.hpp"
 #include "datapath/icmp.hpp"
+#include "datapath/next_hop.hpp"
 #include "datapath/reply.hpp"
 
 namespace lb::datapath {
@@ -83,12 +84,14 @@ std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, con
     {
         const auto ifindex = b.local<u32>("ifindex");
         std::optional<StackVar<u64>> context, l3_offset;
-        if (kernel.xdp_frags || maps.carriers || maps.across) {
+        if (kernel.xdp_frags || maps.carriers || plan.has_full_nat()) {
             b.note("the context, for the kernel's helpers");
             context = b.local<u64>("context");
             (*context)().store(r1);
             l3_offset = b.local<u64>("l3 offset");
         }
+        std::optional<TooLarge> too_large;
+        if (has_too_large(plan)) too_large.emplace(b);
         std::optional<Crossing> crossing;
         if (maps.across) crossing.emplace(b, nullptr);
         {
@@ -111,10 +114,12 @@ std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, con
                              .carrying = nullptr,
                              .crossing = crossing ? &*crossing : nullptr,
                              .context = context ? &*context : nullptr,
-                             .l3_offset = l3_offset ? &*l3_offset : nullptr};
+                             .l3_offset = l3_offset ? &*l3_offset : nullptr,
+                             .too_large = too_large ? &*too_large : nullptr};
             go_by_family(parser, plan,
                          [&]<class F>(const View<typename F::Header>& ip) { take_family<F>(in, ip); });
         }
+        if (too_large) emit_too_large(b, plan, maps, ways, *context, kernel.xdp_frags, *too_large);
         if (crossing) emit_crossing(b, maps, ways, *crossing, *context);
     }
     ways.emit();

@@ -3,6 +3,7 @@
 #include "datapath/flow.hpp"
 #include "datapath/fragment.hpp"
 #include "datapath/live.hpp"
+#include "datapath/next_hop.hpp"
 #include "datapath/way.hpp"
 
 namespace lb::datapath {
@@ -90,23 +91,6 @@ template <class F, class L4> void leave_unfinished(Dsl& b, const Headers<F, L4>&
     b.jump_if(sum == check, otherwise);
 }
 
-// The packet as it will be, for the kernel's routing.
-template <class F, class L4, class Fib>
-void describe_reply(Dsl& b, const Headers<F, L4>& headers, const View<typename F::Flow>& flow,
-                    const StackView<Fib>& fib)
-{
-    fib.fill(0);
-    fib(&Fib::family) = F::header_sum ? fib_inet : fib_inet6;
-    fib(&Fib::l4_protocol) = protocol_number<L4>;
-    fib(&Fib::sport) = flow(&F::Flow::sport);
-    fib(&Fib::dport) = flow(&F::Flow::dport);
-    if constexpr (F::header_sum) fib(&Fib::tos) = headers.ip(&wire::Ipv4::tos);
-    copy_address(fib(&Fib::saddr), flow(&F::Flow::saddr));
-    copy_address(fib(&Fib::daddr), flow(&F::Flow::daddr));
-    const auto total = ip_length(b, headers.ip);
-    fib(&Fib::total_length).store(total.reg());
-}
-
 // A reply goes to the client of its entry. Else this is the memory of an entry that another CPU has just
 // taken out, with another entry in it. Full NAT has lb's address in the packet.
 template <class F, class L4>
@@ -142,7 +126,7 @@ void send_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>
         back() = row(&CarrierRow::sends);
     }
     const StackView<FibLookup4> fib(b, way);
-    describe_reply(b, headers, flow, StackView<Fib>(b, way));
+    describe_translated(b, headers, flow, StackView<Fib>(b, way));
     ask_way(b, *in.context, fib, slow);
     take_device(b, in.maps, fib, slow);
     count_reply(in, headers, frame, flow);
@@ -176,7 +160,7 @@ void take_reply(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>
     if (!in.plan.has_full_nat(F::family)) return b.jump(in.ways.to(Reason::reply));
     if (in.plan.has_fast_nat())
         b.jump_if(flow(&F::Flow::direction) == Direction::reply_either, in.ways.to(Reason::reply));
-    b.jump_if(hops_left(headers.ip) <= u8{1}, in.ways.to(Reason::last_hop));
+    check_next_hop(in, headers, flow, way, false);
     count_reply(in, headers, frame, flow);
     remember_fragment(b, in.maps, frame, headers.ip, flow, Direction::forward);
     b.jump(in.ways.to(Reason::reply_translated));

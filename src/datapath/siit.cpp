@@ -42,10 +42,11 @@ template <class F> Addresses addresses_of(const View<typename F::Flow>& flow)
     return {flow(&F::Flow::saddr), flow(&F::Flow::daddr)};
 }
 
-// IPv6 asks for UDP's checksum, and it cannot be made from one part of a packet (RFC 7915, 4.5).
+// IPv6 asks for UDP's checksum, and it cannot be made from one part of a packet (RFC 7915, 4.5). What comes
+// without is nothing that IPv6 allows (RFC 8200, 8.1), and is not to become something that IPv4 does.
 template <class F, class L4> void refuse_no_checksum(const Siit& in, const Headers<F, L4>& headers)
 {
-    if constexpr (F::header_sum && std::is_same_v<L4, wire::Udp>)
+    if constexpr (std::is_same_v<L4, wire::Udp>)
         in.b.jump_if(headers.l4(&wire::Udp::checksum) == be16{0}, in.ways.to(Reason::siit_no_checksum));
 }
 
@@ -293,8 +294,7 @@ std::expected<bpf::Program, bpf::Error> make_siit(const model::Plan& plan, const
                          way = part_of(memory, way_at, sizeof(FibLookup6));
         const auto to6 = make_rewriting<V4To6>(b, headers, cut, how);
         const auto to4 = make_rewriting<V6To4>(b, headers, cut, how);
-        const TooLarge too_large{b.local<u64>("mtu"), b.label("too large to be IPv6"),
-                                 b.label("too large to be IPv4")};
+        const TooLarge too_large(b);
         context().store(r1);
         b.release_context();
         take_given(b, maps, ways, given);
@@ -330,7 +330,7 @@ std::expected<bpf::Program, bpf::Error> make_siit(const model::Plan& plan, const
         }
         write_crossed(b, plan, ways, to6, context, l3_offset);
         write_crossed(b, plan, ways, to4, context, l3_offset);
-        emit_too_large(b, maps, ways, context, kernel.xdp_frags, too_large);
+        emit_too_large(b, maps, ways, context, kernel.xdp_frags, too_large, true, true, Reason::siit_failed);
     }
     ways.emit();
     auto program = b.finish();

@@ -5,6 +5,7 @@
 
 #include "datapath/ingress.hpp"
 #include "datapath/siit_header.hpp"
+#include "datapath/too_big.hpp"
 
 namespace lb::datapath {
 
@@ -42,12 +43,6 @@ template <class F> struct Rewriting {
     bpf::Label error_fragment; ///< or with that, too (V4To6)
 };
 
-/// Where a packet goes that does not fit on its way when it is of the other version.
-struct TooLarge {
-    bpf::StackVar<u64> mtu; ///< what its sender's packets may have
-    bpf::Label four, six;   ///< by the version that it has come with
-};
-
 /// What the stages of the program share.
 struct Siit {
     bpf::Dsl& b;
@@ -70,10 +65,6 @@ void check_ipv4_header(const Siit& in, const bpf::View<wire::Ipv4>& ip);
 /// bytes behind their beginning; goes to `in.too_large` else. The kernel would tell the packet's source,
 /// which is lb itself by then. So whoever has sent it is told before, and before a byte of it is changed.
 template <class F> void check_fit(const Siit& in, const Rewriting<F>& to, u8 protocol, u32 header);
-
-/// Emits the answers to packets that do not fit, at the labels of `too_large`.
-void emit_too_large(bpf::Dsl& b, const Maps& maps, Ways& ways, const bpf::StackVar<u64>& context, bool frags,
-                    const TooLarge& too_large);
 
 /// Emits the translation of an ICMP error about a packet of a connection between families.
 template <class F>

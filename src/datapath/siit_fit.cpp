@@ -72,42 +72,12 @@ template <class F> void check_fit(const Siit& in, const Rewriting<F>& to, u8 pro
         const auto total = ip_length(b, out);
         fib(&Fib::total_length).store(total.reg());
     }
-    {
-        auto ctx = b.let<u64>("ctx", in.context());
-        const View<XdpMd> md(b, ctx.reg(), 0);
-        fib(&Fib::ifindex) = md(&XdpMd::ingress_ifindex);
-        auto result =
-            b.call<i64>(Helper::fib_lookup, {std::move(ctx), fib, u32{sizeof(Fib)}, 0}, "fib result");
-        b.jump_if(result != fib_too_big, fits);
-    }
+    b.jump_if(ask_kernel(b, in.context, StackView<FibLookup4>(b, in.way)) != fib_too_big, fits);
     tell_mtu(in, b.let<u64>("mtu", fib(&Fib::total_length)), out, header);
     b.bind(fits);
 }
 
 template void check_fit(const Siit&, const Rewriting<V4To6>&, u8, u32);
 template void check_fit(const Siit&, const Rewriting<V6To4>&, u8, u32);
-
-void emit_too_large(Dsl& b, const Maps& maps, Ways& ways, const StackVar<u64>& context, bool frags,
-                    const TooLarge& too_large)
-{
-    const Builder::StackScope scope(b);
-    const TooBigAnswer answer{.b = b,
-                              .maps = maps,
-                              .ways = ways,
-                              .context = context,
-                              .frags = frags,
-                              .mtu = too_large.mtu,
-                              .length = b.local<u64>("length"),
-                              .sent = b.local<i64>("sent"),
-                              .failed = ways.to(Reason::siit_failed)};
-    b.note("too large to be IPv6");
-    b.bind(too_large.four);
-    ask_way_back(answer);
-    answer_too_big<V4>(answer);
-    b.note("too large to be IPv4");
-    b.bind(too_large.six);
-    ask_way_back(answer);
-    answer_too_big<V6>(answer);
-}
 
 } // namespace lb::datapath

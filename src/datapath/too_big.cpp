@@ -200,6 +200,33 @@ void ask_way_back(const TooBigAnswer& c)
     c.sent().store(verdict.reg()); // 0 (aborted): the interface is not there
 }
 
+void emit_too_large(Dsl& b, const Maps& maps, Ways& ways, const StackVar<u64>& context, bool frags,
+                    const TooLarge& too_large, bool ipv4, bool ipv6, Reason failed)
+{
+    const Builder::StackScope scope(b);
+    const TooBigAnswer answer{.b = b,
+                              .maps = maps,
+                              .ways = ways,
+                              .context = context,
+                              .frags = frags,
+                              .mtu = too_large.mtu,
+                              .length = b.local<u64>("length"),
+                              .sent = b.local<i64>("sent"),
+                              .failed = ways.to(failed)};
+    if (ipv4) {
+        b.note("too large for the way, IPv4");
+        b.bind(too_large.four);
+        ask_way_back(answer);
+        answer_too_big<V4>(answer);
+    }
+    if (ipv6) {
+        b.note("too large for the way, IPv6");
+        b.bind(too_large.six);
+        ask_way_back(answer);
+        answer_too_big<V6>(answer);
+    }
+}
+
 void emit_too_big(const Carrier& c, bool ipv4, bool ipv6)
 {
     Dsl& b = c.b;

@@ -1,6 +1,6 @@
-// A packet that does not fit on its way, once a tunnel's header is around it or it is of the other IP
-// version: its sender is told what fits (RFC 1191, RFC 8201), in the VIP's name, by a packet made in the
-// place of its own.
+// A packet that does not fit on its way, once a tunnel's header is around it, it is of the other IP version,
+// or its source is lb's: its sender is told what fits (RFC 1191, RFC 8201), in the name of whom it was sent
+// to, by a packet made in the place of its own.
 //
 // IPv4 senders are told whether they forbid fragments or not: lb makes none, and a tunnel's fragments would
 // have to be put together before the target sees what is inside.
@@ -29,6 +29,22 @@ void ask_way_back(const TooBigAnswer& answer);
 
 /// Emits the answer to a packet of F, and leaves.
 template <class F> void answer_too_big(const TooBigAnswer& answer);
+
+/// Where a packet goes that does not fit on its way once it is translated; it is not, yet.
+struct TooLarge {
+    explicit TooLarge(bpf::Dsl& b)
+        : mtu(b.local<u64>("mtu")),
+          four(b.label("too large, IPv4")),
+          six(b.label("too large, IPv6"))
+    {}
+    bpf::StackVar<u64> mtu; ///< what its sender's packets may have
+    bpf::Label four, six;   ///< by the version that it has come with
+};
+
+/// Emits the answers to such packets, at the labels of `too_large`, for the families that there are.
+/// `failed`: where the kernel refuses to change the packet.
+void emit_too_large(bpf::Dsl& b, const Maps& maps, Ways& ways, const bpf::StackVar<u64>& context, bool frags,
+                    const TooLarge& too_large, bool ipv4, bool ipv6, model::Reason failed);
 
 struct Carrier;
 

@@ -8,13 +8,17 @@ using namespace bpf;
 using wire::Ipv4;
 using wire::Ipv6;
 
-void ask_way(Dsl& b, const StackVar<u64>& context, const StackView<FibLookup4>& fib, Label unknown)
+Var<i64> ask_kernel(Dsl& b, const StackVar<u64>& context, const StackView<FibLookup4>& fib)
 {
     auto ctx = b.let<u64>("ctx", context());
     const View<XdpMd> md(b, ctx.reg(), 0);
     fib(&FibLookup4::ifindex) = md(&XdpMd::ingress_ifindex);
-    auto result =
-        b.call<i64>(Helper::fib_lookup, {std::move(ctx), fib, u32{sizeof(FibLookup4)}, 0}, "fib result");
+    return b.call<i64>(Helper::fib_lookup, {std::move(ctx), fib, u32{sizeof(FibLookup4)}, 0}, "fib result");
+}
+
+void ask_way(Dsl& b, const StackVar<u64>& context, const StackView<FibLookup4>& fib, Label unknown)
+{
+    const auto result = ask_kernel(b, context, fib);
     b.jump_if(result != fib_success, unknown);
 }
 

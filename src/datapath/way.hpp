@@ -6,6 +6,10 @@
 
 namespace lb::datapath {
 
+/// Emits the question to the kernel that is written in `fib`, with the answer there and the result in a
+/// register: BPF_FIB_LKUP_RET_*, or negative.
+bpf::Var<i64> ask_kernel(bpf::Dsl& b, const bpf::StackVar<u64>& context,
+                         const bpf::StackView<FibLookup4>& fib);
 /// Emits the question to the kernel that is written in `fib`, with the answer there; `goto unknown` where it
 /// does not know the way to its end, or the packet does not fit.
 void ask_way(bpf::Dsl& b, const bpf::StackVar<u64>& context, const bpf::StackView<FibLookup4>& fib,

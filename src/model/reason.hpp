@@ -77,7 +77,7 @@ constexpr std::string_view name_of(Outcome outcome)
     X(martian_address, ingress, pass, "from an address that no client has, or to one that no VIP has")       \
     X(not_a_reply, ingress, pass, "on an interface toward targets, and no reply for the program there")      \
     X(siit_no_checksum, ingress, drop,                                                                       \
-      "UDP without a checksum, which it has to have as IPv6: a full-nat target of the other IP version")     \
+      "UDP without a checksum, which IPv6 has to have: a full-nat target of the other IP version")           \
     X(siit_source_route, ingress, drop,                                                                      \
       "IPv4 with a source route, which is not translated: a full-nat target of the other IP version")        \
     X(siit_icmp_unknown, ingress, drop, "an ICMP error that the other IP version has no word for")           \

@@ -144,9 +144,11 @@ TEST_CASE("what cannot be a packet of the other IP version is not translated", "
     const auto counted = [&](Reason reason) { return bench.exits()[reason]; };
 
     Packet packet = from4.request();
-    std::get<lab::Udp>(packet.l4).checksum = false;
-    CHECK(bench.in(build(packet)).verdict == xdp_drop);
-    CHECK(counted(Reason::siit_no_checksum) == 1);
+    for (Packet each : {from4.request(), from4.reply(), from6.request(), from6.reply()}) {
+        std::get<lab::Udp>(each.l4).checksum = false;
+        CHECK(bench.in(build(each)).verdict == xdp_drop);
+    }
+    CHECK(counted(Reason::siit_no_checksum) == 4);
 
     for (const u8 type : {u8{131}, u8{137}}) {
         packet = from4.request();

@@ -38,7 +38,51 @@ void check_download(const std::string& address, const std::string& server_addres
     CHECK(route.find("mtu 1300") != std::string::npos); // the target has learned it
 }
 
+// Both directions, where it is the balancer that has the narrow ways. (The kernel tells programs of a
+// route's MTU where that is locked.)
+void check_own_hop(const std::string& mode, const std::string& path)
+{
+    INFO(mode << ", " << path);
+    Topology net;
+    const auto servers = start_backends(net), servers6 = start_backends(net, 8080, Family::ipv6);
+    net.b1.exec("ethtool -K eth0 tx off");
+    net.balancer.ip("route add 192.0.2.10 dev eth0 src 192.0.2.1 mtu lock 1280");
+    net.balancer.ip("-6 route add 2001:db8:1::10 dev eth0 mtu lock 1280");
+    net.balancer.ip("route add 10.0.0.11 dev br0 src 10.0.0.1 mtu lock 1280");
+    net.balancer.ip("-6 route add 2001:db8:a::11 dev br0 mtu lock 1280");
+    const auto proxy_of = [&](const std::string& name, const char* address, const std::string& to) {
+        return proxy({.name = name,
+                      .listen = std::string(R"("address": ")") + address + '"',
+                      .target = target(to),
+                      .more = R"("forwarding": {"mode": ")" + mode + R"(", "path": ")" + path + "\"}"});
+    };
+    Daemon lb(net.balancer,
+              config({proxy_of("four", vip, "10.0.0.11"), proxy_of("six", vip6, "2001:db8:a::11")}),
+              instance_name());
+    lb.start();
+    for (const std::string& to : {std::string(vip), "[" + std::string(vip6) + "]"})
+        for (const bool up : {false, true}) {
+            for (const Namespace* each : {&net.c1, &net.b1})
+                for (const char* family : {"", "-6 "}) each->ip(std::string(family) + "route flush cache");
+            const Call call{.to = to + ":80", .netns = net.c1.fd(), .timeout = 20s};
+            const u64 before = counted(net.balancer, lb::model::Reason::too_big);
+            const Transfer transfer = up ? upload(call, 5 * megabyte) : download(call, 5 * megabyte);
+            INFO(to << (up ? ", upload " : ", download ") << transfer.error);
+            CHECK(transfer.ok);
+            CHECK(transfer.seconds < 10); // stalled, it would take for ever
+            // NAT's the kernel tells.
+            CHECK((counted(net.balancer, lb::model::Reason::too_big) > before) == (mode == "full-nat"));
+        }
+}
+
 } // namespace
+
+TEST_CASE("nor do transfers by the balancer's own narrow links", "[e2e][path-mtu][full-nat]")
+{
+    check_own_hop("nat", "stack");
+    check_own_hop("full-nat", "stack");
+    check_own_hop("full-nat", "fast");
+}
 
 TEST_CASE("a download over a 1300-byte link does not stall", "[e2e][path-mtu]")
 {
