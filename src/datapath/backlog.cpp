@@ -13,11 +13,12 @@ namespace {
 // Whether replies of some connections do not come here.
 template <class F> bool may_be_silent(const Maps& maps) { return !F::across && maps.carriers; }
 
-/// The connection whose place is taken.
+/// The connection whose place, or port, is taken.
 template <class F> struct Oldest {
-    explicit Oldest(Dsl& b)
+    explicit Oldest(Dsl& b) : Oldest(b, b.stack<typename F::BackKey>("its reply key").range()) {}
+    Oldest(Dsl& b, StackRange reply)
         : key(b.stack<typename F::Key>("oldest key")),
-          reply_key(b.stack<typename F::BackKey>("its reply key")),
+          reply_key(b, reply),
           place(b.local<u32>("place")),
           flags(b.local<u8>("its flags")),
           target(b.local<u32>("its target")),
@@ -87,8 +88,9 @@ template <class F> void judge(Dsl& b, const Maps& maps, const Oldest<F>& oldest,
     if (may_be_silent<F>(maps)) {
         b.jump(half_open);
         b.bind(silent);
-        b.jump_if(oldest.key(&F::Key::protocol) == wire::protocol_tcp, by_flags);
-        b.jump_if(oldest.packets() > u64{1}, end);
+        b.jump_if(oldest.packets() <= u64{1}, half_open);
+        b.jump_if(oldest.key(&F::Key::protocol) != wire::protocol_tcp, end);
+        b.jump(by_flags);
     }
     b.bind(half_open);
 }
@@ -104,6 +106,18 @@ template <class F> void forget_live(Dsl& b, const Maps& maps, const Oldest<F>& o
     b.bind(counted);
 }
 
+template <class F> void evict(Dsl& b, const Maps& maps, const Oldest<F>& oldest, Label end)
+{
+    b.note("then it goes");
+    b.remove(F::back_flows(maps), oldest.reply_key);
+    b.remove(F::flows(maps), oldest.key);
+    forget_live(b, maps, oldest);
+    oldest.place() = F::backlog_row;
+    auto row = b.lookup_brief(maps.backlog, oldest.place, end);
+    row(&BacklogRow::evicted).atomic_add(1);
+    row.release();
+}
+
 } // namespace
 
 template <class F> void evict_oldest(Dsl& b, const Maps& maps, const Frame<F>& frame)
@@ -113,19 +127,47 @@ template <class F> void evict_oldest(Dsl& b, const Maps& maps, const Frame<F>& f
     const Label end = b.label("place taken");
     take_place(b, maps, frame, oldest, end);
     judge(b, maps, oldest, end);
-    b.note("then it goes");
-    b.remove(F::back_flows(maps), oldest.reply_key);
-    b.remove(F::flows(maps), oldest.key);
-    forget_live(b, maps, oldest);
-    oldest.place() = F::backlog_row;
-    auto row = b.lookup_brief(maps.backlog, oldest.place, end);
-    row(&BacklogRow::evicted).atomic_add(1);
-    row.release();
+    evict(b, maps, oldest, end);
     b.bind(end);
 }
-template void evict_oldest(Dsl&, const Maps&, const Frame<V4>&);
-template void evict_oldest(Dsl&, const Maps&, const Frame<V6>&);
-template void evict_oldest(Dsl&, const Maps&, const Frame<V4To6>&);
-template void evict_oldest(Dsl&, const Maps&, const Frame<V6To4>&);
+
+template <class F>
+void evict_by_reply(Dsl& b, const Maps& maps, const StackView<typename F::BackKey>& reply_key, Label stays)
+{
+    using Key = typename F::Key;
+    using Flow = typename F::Flow;
+    const Builder::StackScope scope(b);
+    const Oldest<F> holder(b, reply_key.range());
+    const Label end = b.label("evicted");
+    b.note("whose port is it?");
+    {
+        auto reply = b.lookup_brief(F::back_flows(maps), reply_key, stays);
+        b.jump_if(reply(&Flow::direction) != Direction::reply_here, stays);
+        // A table of IPv6 packets has entries of connections within the family and of others.
+        if (maps.across) {
+            const auto carried = reply(&Flow::carried);
+            b.jump_if(F::across ? carried != model::carried_across : carried == model::carried_across, stays);
+        }
+        copy_address(holder.key(&Key::saddr), reply(&Flow::daddr));
+        copy_address(holder.key(&Key::daddr), reply(&Flow::saddr));
+        holder.key(&Key::sport) = reply(&Flow::dport);
+        holder.key(&Key::dport) = reply(&Flow::sport);
+    }
+    holder.key(&Key::protocol) = reply_key(&F::BackKey::protocol);
+    holder.key(&Key::zero8) = u8{0};
+    holder.key(&Key::zero16) = u16{0};
+    judge(b, maps, holder, stays);
+    evict(b, maps, holder, end);
+    b.bind(end);
+}
+
+#define LB_INSTANTIATE(F)                                                                                    \
+    template void evict_oldest(Dsl&, const Maps&, const Frame<F>&);                                          \
+    template void evict_by_reply<F>(Dsl&, const Maps&, const StackView<F::BackKey>&, Label);
+LB_INSTANTIATE(V4)
+LB_INSTANTIATE(V6)
+LB_INSTANTIATE(V4To6)
+LB_INSTANTIATE(V6To4)
+#undef LB_INSTANTIATE
 
 } // namespace lb::datapath

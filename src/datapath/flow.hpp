@@ -88,5 +88,7 @@ void tell_of_connection(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, co
 
 /// Ports tried for a connection that looks to its target like another one: its own, and this many more.
 inline constexpr u32 source_port_tries = 16;
+/// And how many times more full NAT then looks for the port of a half-open connection.
+inline constexpr u32 half_open_tries = 4;
 
 } // namespace lb::datapath

@@ -139,6 +139,29 @@ template <class F> void next_source_port(Dsl& b, const model::Plan& plan, const 
     b.bind(found);
 }
 
+// Every port that was drawn is another connection's. Of a flood's, which only begin, one gives way, as it
+// does in the table.
+template <class F>
+void take_half_open_port(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
+                         const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
+{
+    const Label none = ways.to(Reason::no_source_port);
+    skip_unless_full_nat(b, plan, fresh, none);
+    b.repeat(half_open_tries, [&] {
+        const Label next = b.label("established");
+        evict_by_reply<F>(b, maps, fresh.reply_key, next);
+        store_port_delta(b, frame, fresh);
+        b.note("insert the reply entry in its place");
+        fresh.inserted() = 1;
+        {
+            auto result = b.update(F::back_flows(maps), fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
+            b.jump_if(result == 0, inserted);
+        }
+        b.bind(next);
+        draw_port(b, plan, fresh);
+    });
+}
+
 // Inserts the reply entry first: it is the one that can look like another connection's.
 template <class F>
 void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
@@ -159,6 +182,7 @@ void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame
         b.bind(other);
         next_source_port(b, plan, fresh);
     });
+    if (may_be_full_nat<F>(plan)) take_half_open_port(b, plan, maps, frame, fresh, ways, inserted);
     b.jump(ways.to(Reason::no_source_port));
     b.bind(own);
     fresh.inserted() = 0;

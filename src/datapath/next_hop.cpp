@@ -11,9 +11,8 @@ using wire::Ipv6;
 
 namespace {
 
-// What fits everywhere: RFC 791, 3.1 (what every host takes; links below that are not asked about), RFC
-// 8200, 5.
-template <class F> inline constexpr u64 fits_everywhere = F::header_sum ? 576 : 1280;
+// What fits everywhere. IPv4: what every host takes (RFC 791, 3.1); links below that are not asked about.
+template <class F> inline constexpr u64 fits_everywhere = F::header_sum ? 576 : least_mtu6;
 
 // IPv4 that may be fragmented is, by the kernel.
 void skip_fragmentable(Dsl& b, const View<Ipv4>& ip, Label fits)

@@ -19,8 +19,6 @@ template <class Out, class F> View<Out> new_header(const Siit& in, const Rewriti
     return {in.b, fp, to.headers.offset()};
 }
 
-constexpr u64 least_mtu6 = 1280; // RFC 8200, 5
-
 // Small IPv6 packets fit everywhere, and IPv4 packets that may be fragmented are.
 void skip_if_small(Dsl& b, const View<Ipv6>& out, Label fits)
 {

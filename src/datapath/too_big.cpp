@@ -30,7 +30,7 @@ constexpr u8 internetwork_control = 0xc0; // RFC 1812, 4.3.2.5: the precedence o
 /// the least MTU (RFC 4443, 2.4 c).
 constexpr u32 summed_max = 512;
 constexpr u32 quoted4 = summed_max - sizeof(TooBig);
-constexpr u32 quoted6 = 1280 - sizeof(Ipv6) - sizeof(TooBig);
+constexpr u32 quoted6 = least_mtu6 - sizeof(Ipv6) - sizeof(TooBig);
 
 template <class F> struct Answer;
 template <> struct Answer<V4> {
@@ -251,7 +251,14 @@ void emit_too_big(const Carrier& c, bool ipv4, bool ipv6)
     if (ipv4 && ipv6) b.jump_if(c.inner6() != u64{0}, six);
     if (ipv4) answer_too_big<V4>(answer);
     b.bind(six);
-    if (ipv6) answer_too_big<V6>(answer);
+    if (ipv6) {
+        {
+            auto mtu = b.let<u64>("mtu", answer.mtu());
+            b.if_(mtu < least_mtu6, [&] { mtu = least_mtu6; }); // a sender takes no less (RFC 8201, 4)
+            answer.mtu() = mtu;
+        }
+        answer_too_big<V6>(answer);
+    }
 }
 
 } // namespace lb::datapath

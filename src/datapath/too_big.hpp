@@ -11,6 +11,8 @@
 
 namespace lb::datapath {
 
+inline constexpr u64 least_mtu6 = 1280; ///< that every link of IPv6 has (RFC 8200, 5)
+
 /// What it takes to answer. The packet is as it came, without tags in its frame.
 struct TooBigAnswer {
     bpf::Dsl& b;

@@ -42,16 +42,16 @@ std::chrono::seconds Timeouts::of(FlowState state) const
 template <class A, class E>
 FlowState state_of(const FlowKey<A>& key, const Flow<E>& forward, const Flow<E>* reply)
 {
-    if (key.protocol != wire::protocol_tcp) {
-        const bool silent = forward.carried != 0 && forward.carried != carried_across;
-        const bool both_ways = silent ? forward.packets > 1 : reply && reply->packets > 0;
-        return both_ways ? FlowState::udp : FlowState::udp_one_way;
-    }
+    // Where replies do not come here, the client's second packet has to do.
+    const bool silent = forward.carried != 0 && forward.carried != carried_across;
+    const bool both_ways = silent ? forward.packets > 1 : reply && reply->packets > 0;
+    if (key.protocol != wire::protocol_tcp) return both_ways ? FlowState::udp : FlowState::udp_one_way;
     const u8 back = reply ? reply->tcp_flags : u8{0};
     const u8 either = forward.tcp_flags | back, both = forward.tcp_flags & back;
     if (either & wire::tcp_rst || both & wire::tcp_fin) return FlowState::closed;
     if (either & wire::tcp_fin) return FlowState::closing;
-    if (!(forward.tcp_flags & wire::tcp_ack)) return FlowState::half_open;
+    const bool answered = both_ways || (!silent && !reply); // of a lost entry nobody knows
+    if (!answered || !(forward.tcp_flags & wire::tcp_ack)) return FlowState::half_open;
     return FlowState::established;
 }
 

@@ -214,6 +214,40 @@ TEST_CASE("with a full table connections go without an entry where the pick is r
     });
 }
 
+TEST_CASE("who gives way among carried connections: whoever has sent one packet, or never an ACK",
+          "[datapath][dsr][flood]")
+{
+    using lab::Tcp;
+    struct Case {
+        std::vector<u8> flags;
+        bool goes;
+    };
+    const Case cases[] = {
+        {{Tcp::syn}, true},
+        {{Tcp::syn, Tcp::syn}, true},
+        {{Tcp::ack_flag}, true}, // anybody may send that in anybody's name
+        {{Tcp::syn, Tcp::ack_flag}, false},
+        {{Tcp::ack_flag, Tcp::ack_flag}, false},
+        {{Tcp::syn, Tcp::ack_flag, Tcp::rst}, true},
+    };
+    nowhere([&] {
+        for (const auto& [flags, goes] : cases) {
+            const Bench bench(
+                config_text({{.target = target_text("10.0.0.1", 80), .more = mode_text("dsr-ipip")}},
+                            R"("max-connections": 8)"));
+            const auto send = [&](u16 port, u8 flag) {
+                bench.in(build({.saddr = any_ip("198.51.100.7"),
+                                .daddr = any_ip("192.0.2.1"),
+                                .l4 = Tcp{.sport = port, .flags = flag}}));
+            };
+            for (const u8 flag : flags) send(1, flag);
+            for (u16 other = 2; other <= 5; ++other) send(other, Tcp::syn); // the ring has four places
+            INFO(flags.size() << " packets, the last with " << int(flags.back()));
+            CHECK(must(bench.map("backlog").lookup<u32, model::BacklogRow>(u32{0}))->evicted == goes);
+        }
+    });
+}
+
 namespace {
 
 // Proxies of every mode beside one another; packets at random to all of them, and answers of those that are

@@ -122,6 +122,23 @@ Bytes error(const FrameShape& shape, const std::string& from, const Address& to,
 }
 
 const Pool pools[] = {{}, {.addresses = {}}};
+const Pool eight_ports{.addresses = {"10.0.0.254", "2001:db8:a::fe"}, .first = 20000, .last = 20007};
+
+// The connection from this port of the client, from its SYN to its ACK; what the target sees of it.
+Packet establish(const Bench& bench, u16 port)
+{
+    using lab::Tcp;
+    const auto with = [](Packet packet, u8 flags) {
+        std::get<Tcp>(packet.l4).flags = flags;
+        return build(packet);
+    };
+    const Packet request = shape_request({}, 0, port);
+    const auto behind = lab::parse(bench.in(with(request, Tcp::syn)).frame);
+    REQUIRE(behind);
+    CHECK(bench.in(with(turned(*behind), Tcp::syn | Tcp::ack_flag)).verdict == xdp_pass);
+    CHECK(bench.in(with(request, Tcp::ack_flag)).verdict == xdp_pass);
+    return *behind;
+}
 
 } // namespace
 
@@ -250,7 +267,7 @@ TEST_CASE("who knows the connection does not know the port that its target sees"
 TEST_CASE("without free ports a connection is refused by its reason, and the others go on", "[full-nat]")
 {
     constexpr u16 ports = 8;
-    Judge judge = judge_of({.addresses = {"10.0.0.254", "2001:db8:a::fe"}, .first = 20000, .last = 20007});
+    Judge judge = judge_of(eight_ports);
     const auto request = [](u16 port) { return build(shape_request({}, 0, port)); };
     std::vector<u16> made;
     u16 refused = 0;
@@ -261,6 +278,7 @@ TEST_CASE("without free ports a connection is refused by its reason, and the oth
             CHECK(passage.frame == request(port));
         } else {
             made.push_back(port);
+            establish(judge.bench(), port);
         }
     }
     CHECK(made.size() == ports);
@@ -271,12 +289,38 @@ TEST_CASE("without free ports a connection is refused by its reason, and the oth
         const Passage back = judge.bench().in(build(turned(*lab::parse(there.frame))));
         CHECK(ports_of(*lab::parse(back.frame)).destination == port);
     }
-    CHECK(judge.bench().exits()[Reason::reply_translated] == ports); // of the range's ends, too
+    CHECK(judge.bench().exits()[Reason::reply_translated] == 2 * ports); // of the range's ends, too
     // The other family has ports of its own, and so has NAT.
     CHECK(judge.bench().in(build(shape_request({.six = true}))).verdict == xdp_pass);
     Packet nat = shape_request({});
     set_ports(nat, {4000, 81});
     CHECK(judge.bench().in(build(nat)).verdict == xdp_pass);
+}
+
+TEST_CASE("a flood does not use up full NAT's ports: half-open connections give theirs", "[full-nat][flood]")
+{
+    for (const u8 protocol : {u8{6}, u8{17}}) {
+        Judge judge = judge_of(eight_ports);
+        const Bench& bench = judge.bench();
+        std::vector<Packet> live;
+        for (const u16 port : {u16{1}, u16{2}, u16{3}}) live.push_back(establish(bench, port));
+        u64 begun = 0;
+        for (u16 port = 1000; port < 2000; ++port)
+            if (bench.in(build(shape_request({.protocol = protocol}, 0, port))).verdict == xdp_pass) ++begun;
+        // Of the four ports that are looked at, all are of the three established ones: 3^4 of 8^4.
+        CHECK(begun >= 940);
+        CHECK(bench.exits()[Reason::no_source_port] == 1000 - begun);
+        for (u16 port = 1; port <= live.size(); ++port) {
+            const Packet& behind = live[port - 1u];
+            const auto again = lab::parse(bench.in(build(shape_request({}, 0, port))).frame);
+            CHECK(ports_of(*again).source == ports_of(behind).source);
+            const auto back = lab::parse(bench.in(build(turned(behind))).frame);
+            CHECK(ports_of(*back).destination == port);
+        }
+        const auto rows = bench.flows();
+        INFO(rows.size());
+        CHECK(rows.size() == (protocol == 6 ? 2 * 8 : 2 * (3 + 8)));
+    }
 }
 
 TEST_CASE("full NAT takes no packet whose hop is the last one, since nobody would be told", "[full-nat]")

@@ -56,6 +56,48 @@ Packet syn_to_vip(const Topology& net)
 
 } // namespace
 
+TEST_CASE("full NAT's ports outlast a flood: live connections stay, and new clients get in",
+          "[e2e][flood][full-nat]")
+{
+    constexpr lb::u32 sources = 600'000, each = 10'000;
+    Topology net;
+    const auto b1 = start_peer({"serve", "b1", "10.0.0.11:8080"}, net.b1, "serving");
+    net.b1.exec("ethtool -K eth0 tx off");
+    Daemon daemon(
+        net.balancer,
+        config({proxy({.target = target("10.0.0.11"), .more = R"("forwarding": {"mode": "full-nat"})"})}),
+        instance_name());
+    daemon.start();
+    net.balancer.ip("route add 10.128.0.0/9 via 192.0.2.10");
+    const auto holder = start_peer({"hold", vip_web, "2000"}, net.c2, "holding");
+    const Flood flood(net.c1, "eth0", syn_to_vip(net));
+    Tally newcomers;
+    const auto ask = [&] {
+        newcomers.add(
+            run_short({.call = {.to = vip_web, .netns = net.c2.fd()}, .count = 20, .cpus = {server_cpu}}));
+    };
+    std::atomic<bool> over = false;
+    std::jthread sender([&] {
+        pin_to_cpu(client_cpu);
+        for (lb::u32 sent = 0; sent < sources; sent += each) flood.send(each);
+        over = true;
+    });
+    do ask();
+    while (!over);
+    const auto refused = counted(net.balancer, lb::model::Reason::no_source_port);
+    const auto seen = backlog();
+    std::printf("flood: %llu begun, %llu taken out half-open, %llu without a port; new clients: %s\n",
+                static_cast<unsigned long long>(seen.begun), static_cast<unsigned long long>(seen.evicted),
+                static_cast<unsigned long long>(refused), newcomers.text().c_str());
+    CHECK(seen.begun >= sources * 9 / 10);
+    CHECK(refused < sources / 1000); // a tenth of the ports is of live ones
+    CHECK(newcomers.failed() == 0);
+    CHECK(newcomers.answered() >= 20);
+    holder->signal(SIGUSR1);
+    holder->wait_for("moved", 60s);
+    CHECK(holder->log().find("lost 0 moved 0") != std::string::npos);
+}
+
 TEST_CASE("20,000 connections live through a flood of 5,000,000 SYNs, and new clients get in", "[e2e][flood]")
 {
     Topology net;

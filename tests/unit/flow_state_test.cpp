@@ -19,7 +19,8 @@ Flow4 seen(int flags) { return {.tcp_flags = static_cast<u8>(flags)}; }
 // The state by the flags seen on the way there and back; no `back`: the reply's entry is gone.
 FlowState state(int there, std::optional<int> back, const FlowKey4& key = tcp_key)
 {
-    const Flow4 reply = seen(back.value_or(0));
+    Flow4 reply = seen(back.value_or(0));
+    reply.packets = reply.tcp_flags == 0 ? 0 : 1;
     return state_of(key, seen(there), back ? &reply : nullptr);
 }
 
@@ -37,10 +38,11 @@ TEST_CASE("a TCP connection's state follows from the flags seen in both directio
         {0, 0, half_open},
         {syn, 0, half_open},
         {syn, syn | ack, half_open}, // the client has not answered yet
-        {syn | ack, 0, established}, // the handshake's third packet; of the answer nothing was seen
+        {syn | ack, 0, half_open},   // nobody has answered
         {syn | ack, syn | ack, established},
         {syn | ack | psh, syn | ack | psh, established},
-        {ack, 0, established}, // taken over in the middle
+        {ack, 0, half_open},
+        {ack, ack, established}, // taken over in the middle
         {syn | ack | fin, syn | ack, closing},
         {syn | ack, syn | ack | fin, closing},
         {syn | fin, 0, closing},
@@ -118,6 +120,7 @@ TEST_CASE("of a carried connection the client alone tells the state", "[flow]")
         return state_of(FlowKey4{.protocol = protocol}, forward, static_cast<const Flow4*>(nullptr));
     };
     CHECK(state(6, 0x02, 1) == FlowState::half_open);
+    CHECK(state(6, 0x10, 1) == FlowState::half_open); // anybody may send that in anybody's name
     CHECK(state(6, 0x12, 2) == FlowState::established);
     CHECK(state(6, 0x13, 5) == FlowState::closing);
     CHECK(state(6, 0x16, 5) == FlowState::closed);
