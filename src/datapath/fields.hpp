@@ -85,6 +85,11 @@ inline constexpr auto lb::bpf::fields<lb::model::BacklogRow> =
     lb::bpf::describe<lb::model::BacklogRow>("backlog", member("begun", &lb::model::BacklogRow::begun),
                                              member("evicted", &lb::model::BacklogRow::evicted));
 
+template <>
+inline constexpr auto lb::bpf::fields<lb::model::AnswersRow> =
+    lb::bpf::describe<lb::model::AnswersRow>("answers", member("window", &lb::model::AnswersRow::window),
+                                             member("count", &lb::model::AnswersRow::count));
+
 template <class A>
 inline constexpr auto lb::bpf::fields<lb::model::RouteKey<A>> = lb::bpf::describe<lb::model::RouteKey<A>>(
     lb::model::name_of_family<A>("route_key4", "route_key6"),

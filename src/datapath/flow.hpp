@@ -75,11 +75,12 @@ void reopen_closed(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, const N
 
 /// Emits both entries of a new connection to the target in `row` (whose id is in `frame.index`). Arrives
 /// behind it with `flow` at the forward entry; goes to `raced` with `flow` at the entry that another CPU made
-/// meanwhile.
+/// meanwhile. `context`: the program's, where the plan has full NAT.
 template <class F, class L4>
-void insert_flow(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
-                 const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers, bpf::View<model::TargetRow> row,
-                 const bpf::View<typename F::Flow>& flow, Ways& ways, bpf::Label raced);
+void insert_flow(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, const bpf::StackVar<u64>* context,
+                 const Frame<F>& frame, const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers,
+                 bpf::View<model::TargetRow> row, const bpf::View<typename F::Flow>& flow, Ways& ways,
+                 bpf::Label raced);
 
 /// Emits what is done once for every connection that has been made: its target's count, and the event where
 /// somebody listens. `fresh.forward` is its entry.

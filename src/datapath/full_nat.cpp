@@ -1,5 +1,7 @@
 #include "datapath/full_nat.hpp"
 
+#include <cstddef>
+
 namespace lb::datapath {
 
 using namespace bpf;
@@ -101,6 +103,26 @@ template <class F> void draw_port(Dsl& b, const model::Plan& plan, const NewFlow
     fresh.reply_key(&F::BackKey::dport) = b.to_network16(std::move(state));
 }
 
+template <class F, class L4>
+void skip_host_socket(Dsl& b, const StackVar<u64>& context, const NewFlowFrame<F>& fresh, Label taken)
+{
+    using Key = typename F::BackKey;
+    // struct bpf_sock_tuple is what the key begins with: the tuple of a packet to the socket.
+    constexpr u32 tuple_bytes = offsetof(Key, protocol);
+    static_assert(tuple_bytes == 2 * sizeof(Key::saddr) + 2 * sizeof(be16));
+    constexpr i64 same_namespace = -1; // BPF_F_CURRENT_NETNS
+    constexpr auto lookup = std::is_same_v<L4, wire::Tcp> ? Helper::skc_lookup_tcp : Helper::sk_lookup_udp;
+    const Label none = b.label("no socket's");
+    b.note("is it a port of the host's own sockets?");
+    auto ctx = b.let<u64>("ctx", context());
+    auto socket =
+        b.call<u64>(lookup, {std::move(ctx), fresh.reply_key, tuple_bytes, same_namespace, 0}, "socket");
+    b.jump_if(socket == u64{0}, none);
+    b.call(Helper::sk_release, {std::move(socket)});
+    b.jump(taken);
+    b.bind(none);
+}
+
 template <class F>
 void skip_unless_full_nat(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh, Label otherwise)
 {
@@ -114,6 +136,8 @@ void skip_unless_full_nat(Dsl& b, const model::Plan& plan, const NewFlowFrame<F>
     template void take_source(Dsl&, const model::Plan&, const Maps&, const Frame<F>&,                        \
                               const NewFlowFrame<F>&, Ways&);                                                \
     template void draw_port(Dsl&, const model::Plan&, const NewFlowFrame<F>&);                               \
+    template void skip_host_socket<F, wire::Tcp>(Dsl&, const StackVar<u64>&, const NewFlowFrame<F>&, Label); \
+    template void skip_host_socket<F, wire::Udp>(Dsl&, const StackVar<u64>&, const NewFlowFrame<F>&, Label); \
     template void skip_unless_full_nat(Dsl&, const model::Plan&, const NewFlowFrame<F>&, Label);
 LB_INSTANTIATE(V4)
 LB_INSTANTIATE(V6)

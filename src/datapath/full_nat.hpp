@@ -28,6 +28,12 @@ void take_source(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, const F
 /// Emits a port out of the range into `reply_key.dport`; another one each time.
 template <class F> void draw_port(bpf::Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh);
 
+/// Emits `if a socket of this host's would get the replies to the port in reply_key goto taken`. It may have
+/// been there before lb was, or be bound to the port by name. `context`: the program's.
+template <class F, class L4>
+void skip_host_socket(bpf::Dsl& b, const bpf::StackVar<u64>& context, const NewFlowFrame<F>& fresh,
+                      bpf::Label taken);
+
 /// Emits `if the new connection's target is to see the client goto otherwise`, where some may be.
 template <class F>
 void skip_unless_full_nat(bpf::Dsl& b, const model::Plan& plan, const NewFlowFrame<F>& fresh,

@@ -46,7 +46,7 @@ void guard_loopback(const Ingress& in, const View<Ipv4>& ip)
 
 template <class F, class L4>
 void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& frame,
-             const NewFlowFrame<F>& fresh, const View<typename F::Flow>& flow)
+             const View<typename F::Flow>& flow)
 {
     Dsl& b = in.b;
     if (in.plan.has_dsr()) {
@@ -57,7 +57,6 @@ void rewrite(const Ingress& in, const Headers<F, L4>& headers, const Frame<F>& f
         hand_over(b, *in.carrying, flow);
         b.bind(translated);
     }
-    check_next_hop(in, headers, flow, fresh.reply.range(), true);
     b.note("rewrite the destination");
     write_headers(in, headers, flow);
     remember_fragment(b, in.maps, frame, headers.ip, flow, model::Direction::forward);
@@ -102,7 +101,7 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
         b.bind(translated);
         row = View<model::TargetRow>(b, r0, 0, b.take(r0, "target's row")); // where it was before the jump
     }
-    insert_flow(b, in.plan, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, raced);
+    insert_flow(b, in.plan, in.maps, in.context, frame, fresh, headers, std::move(row), flow, in.ways, raced);
 }
 
 // One protocol's whole way; the other has its own, so that neither asks which it is.
@@ -141,9 +140,10 @@ void translate(const Ingress& in, const View<typename F::Header>& ip, PacketPoin
     touch_flow(b, flow, headers.l4, bytes);
     count_end(b, in.maps, frame, flow, headers.l4, model::Direction::forward);
     b.bind(apply);
+    check_next_hop(in, headers, flow, fresh.reply.range(), true);
     count_target(b, in.maps, frame, flow, &model::TargetCounters::forward_packets,
                  &model::TargetCounters::forward_bytes, bytes);
-    rewrite<F>(in, headers, frame, fresh, flow);
+    rewrite<F>(in, headers, frame, flow);
 
     if (in.plan.translates_replies_early(F::family)) {
         b.bind(back);
@@ -221,7 +221,7 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
         std::optional<Carrying> carrying;
         if (maps.carriers) carrying.emplace(b);
         std::optional<TooLarge> too_large;
-        if (has_too_large(plan)) too_large.emplace(b);
+        if (has_too_large(plan)) too_large.emplace(b, *l3_offset);
         std::optional<Crossing> crossing;
         if (maps.across) crossing.emplace(b, carrying ? &*carrying : nullptr);
         {
@@ -233,7 +233,10 @@ std::expected<bpf::Program, bpf::Error> make_ingress(const model::Plan& plan, co
                                 .too_short = ways.to(Reason::truncated),
                                 .l3_offset = l3_offset,
                                 .check_length = true,
-                                .context = kernel.xdp_frags ? context : std::nullopt};
+                                .context = kernel.xdp_frags ? context : std::nullopt,
+                                .not_unicast = plan.lb_sends() || plan.has_full_nat()
+                                                   ? std::optional(ways.to(Reason::not_unicast))
+                                                   : std::nullopt};
             choose_family({.b = b,
                            .plan = plan,
                            .maps = maps,

@@ -141,14 +141,15 @@ template <class F> void next_source_port(Dsl& b, const model::Plan& plan, const 
 
 // Every port that was drawn is another connection's. Of a flood's, which only begin, one gives way, as it
 // does in the table.
-template <class F>
-void take_half_open_port(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
-                         const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
+template <class F, class L4>
+void take_half_open_port(Dsl& b, const model::Plan& plan, const Maps& maps, const StackVar<u64>& context,
+                         const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
 {
     const Label none = ways.to(Reason::no_source_port);
     skip_unless_full_nat(b, plan, fresh, none);
     b.repeat(half_open_tries, [&] {
         const Label next = b.label("established");
+        skip_host_socket<F, L4>(b, context, fresh, next);
         evict_by_reply<F>(b, maps, fresh.reply_key, next);
         store_port_delta(b, frame, fresh);
         b.note("insert the reply entry in its place");
@@ -163,15 +164,21 @@ void take_half_open_port(Dsl& b, const model::Plan& plan, const Maps& maps, cons
 }
 
 // Inserts the reply entry first: it is the one that can look like another connection's.
-template <class F>
-void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
-                  const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
+template <class F, class L4>
+void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const StackVar<u64>* context,
+                  const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
 {
     const Label own = b.label("own reply entry");
     b.repeat(source_port_tries + 1, [&] {
+        const Label other = b.label("another connection's");
+        if (may_be_full_nat<F>(plan)) {
+            const Label nat = b.label("not full NAT");
+            skip_unless_full_nat(b, plan, fresh, nat);
+            skip_host_socket<F, L4>(b, *context, fresh, other);
+            b.bind(nat);
+        }
         store_port_delta(b, frame, fresh);
         b.note("insert the reply entry");
-        const Label other = b.label("another connection's");
         fresh.inserted() = 1;
         {
             auto result = b.update(F::back_flows(maps), fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
@@ -182,7 +189,8 @@ void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame
         b.bind(other);
         next_source_port(b, plan, fresh);
     });
-    if (may_be_full_nat<F>(plan)) take_half_open_port(b, plan, maps, frame, fresh, ways, inserted);
+    if (may_be_full_nat<F>(plan))
+        take_half_open_port<F, L4>(b, plan, maps, *context, frame, fresh, ways, inserted);
     b.jump(ways.to(Reason::no_source_port));
     b.bind(own);
     fresh.inserted() = 0;
@@ -286,9 +294,9 @@ template void tell_of_connection(Dsl&, const Maps&, const Frame<V4To6>&, const N
 template void tell_of_connection(Dsl&, const Maps&, const Frame<V6To4>&, const NewFlowFrame<V6To4>&);
 
 template <class F, class L4>
-void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
-                 const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers, View<TargetRow> row,
-                 const View<typename F::Flow>& flow, Ways& ways, Label raced)
+void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const StackVar<u64>* context,
+                 const Frame<F>& frame, const NewFlowFrame<F>& fresh, const Headers<F, L4>& headers,
+                 View<TargetRow> row, const View<typename F::Flow>& flow, Ways& ways, Label raced)
 {
     fill_entries(b, plan, frame, fresh, headers, row);
     row.release();
@@ -298,7 +306,7 @@ void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
     store_address_delta(b, plan, fresh);
     const Label replies = b.label("replies find it"), made = b.label("made"), undo = b.label("undo"),
                 full = b.label("full");
-    insert_reply(b, plan, maps, frame, fresh, ways, replies);
+    insert_reply<F, L4>(b, plan, maps, context, frame, fresh, ways, replies);
 
     b.note("insert the forward entry");
     {
@@ -324,7 +332,7 @@ void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
     b.point(flow, fresh.forward);
 }
 #define LB_INSTANTIATE(F, L4)                                                                                \
-    template void insert_flow(Dsl&, const model::Plan&, const Maps&, const Frame<F>&,                        \
+    template void insert_flow(Dsl&, const model::Plan&, const Maps&, const StackVar<u64>*, const Frame<F>&,  \
                               const NewFlowFrame<F>&, const Headers<F, L4>&, View<TargetRow>,                \
                               const View<F::Flow>&, Ways&, Label);
 LB_INSTANTIATE(V4, wire::Tcp)

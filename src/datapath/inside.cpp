@@ -91,7 +91,7 @@ std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, con
             l3_offset = b.local<u64>("l3 offset");
         }
         std::optional<TooLarge> too_large;
-        if (has_too_large(plan)) too_large.emplace(b);
+        if (has_too_large(plan)) too_large.emplace(b, *l3_offset);
         std::optional<Crossing> crossing;
         if (maps.across) crossing.emplace(b, nullptr);
         {
@@ -103,7 +103,10 @@ std::expected<bpf::Program, bpf::Error> make_inside(const model::Plan& plan, con
                                 .too_short = ways.to(Reason::truncated),
                                 .l3_offset = l3_offset,
                                 .check_length = true,
-                                .context = kernel.xdp_frags ? context : std::nullopt};
+                                .context = kernel.xdp_frags ? context : std::nullopt,
+                                .not_unicast = plan.lb_sends() || plan.has_full_nat()
+                                                   ? std::optional(ways.to(Reason::not_unicast))
+                                                   : std::nullopt};
             const Ingress in{.b = b,
                              .plan = plan,
                              .maps = maps,

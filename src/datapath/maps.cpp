@@ -137,6 +137,7 @@ Maps::Maps(const model::Plan& plan)
         const auto pool = static_cast<u32>(plan.settings.full_nat.addresses.size());
         nat_sources.emplace("nat_sources", bpf::MapType::array, pool != 0 ? pool : ids_end(plan.targets));
     }
+    if (plan.has_dsr() || plan.has_full_nat()) answers.emplace("answers", bpf::MapType::percpu_array, 1u);
     if (!plan.settings.stats_enabled) return;
     events = bpf::MapSpec{.name = "events", .type = bpf::MapType::ringbuf, .max_entries = events_bytes};
     events_lost.emplace("events_lost", bpf::MapType::percpu_array, 1u);
@@ -181,6 +182,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
     if (carriers) maps.push_back(&*carriers);
     if (devices) maps.push_back(&*devices);
     if (nat_sources) maps.push_back(&*nat_sources);
+    if (answers) maps.push_back(&*answers);
     if (events) maps.push_back(&*events);
     if (events_lost) maps.push_back(&*events_lost);
     return maps;

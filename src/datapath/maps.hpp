@@ -78,6 +78,8 @@ struct Maps {
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
     bpf::Map<u32, model::BacklogRow> backlog;      ///< by backlog_row of families: where a ring is at
+    /// Where lb tells senders that their packets do not fit: one row, per CPU.
+    std::optional<bpf::Map<u32, model::AnswersRow>> answers;
     /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.
     std::optional<bpf::MapSpec> events;
     std::optional<bpf::Map<u32, u64>> events_lost; ///< one row, per CPU

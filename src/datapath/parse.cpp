@@ -142,6 +142,12 @@ void skip_extensions(const Parser& parser, const Frame<V6>& frame, const View<Ip
     b.jump(to.icmp);
 }
 
+// IEEE 802, 8.2: the first bit that is sent.
+struct GroupBit {
+    u8 byte = 0;
+};
+constexpr u8 group_address = 1;
+
 } // namespace
 
 View<Ipv4> parse_ethernet(const Parser& parser, std::optional<Label> v4, std::optional<Label> v6)
@@ -149,6 +155,10 @@ View<Ipv4> parse_ethernet(const Parser& parser, std::optional<Label> v4, std::op
     Dsl& b = parser.b;
     b.note("parse Ethernet");
     auto [ethernet, first] = parser.packet.claim<Ethernet, Ipv4>(parser.too_short);
+    if (parser.not_unicast) {
+        const View<GroupBit> destination(b, ethernet.base(), ethernet.offset());
+        b.jump_if(destination(&GroupBit::byte).has(group_address), *parser.not_unicast);
+    }
     auto type = b.let<be16>("ethertype", ethernet(&Ethernet::type));
     auto ip = parser.packet.advance_to(first);
     if (parser.l3_offset) (*parser.l3_offset)() = u64{sizeof(Ethernet)};

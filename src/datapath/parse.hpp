@@ -54,6 +54,9 @@ struct Parser {
     /// With that: the context, by which the kernel is asked for the length of a packet that lies in several
     /// buffers (XDP frags).
     std::optional<bpf::StackVar<u64>> context = {};
+    /// Where a frame goes that was sent to a group address. What is in there is not forwarded, whatever its
+    /// own address (RFC 1812, 5.3.4); the kernel sees to that, so only who sends by itself asks.
+    std::optional<bpf::Label> not_unicast = {};
     /// Where a fragment header is to be copied to (IPv6), also that of a packet that is whole; null where
     /// the program does not ask.
     const bpf::StackView<wire::Ipv6Fragment>* fragment_header = nullptr;

@@ -199,7 +199,8 @@ void translate(const Siit& in, const View<typename F::Header>& ip, PacketPointer
     }
     hash_flow(b, frame.key, fresh.hash);
     auto row = read_target(b, in.maps, frame, in.ways);
-    insert_flow(b, in.plan, in.maps, frame, fresh, headers, std::move(row), flow, in.ways, admitted);
+    insert_flow(b, in.plan, in.maps, &in.context, frame, fresh, headers, std::move(row), flow, in.ways,
+                admitted);
     b.jump(apply);
 }
 
@@ -294,7 +295,7 @@ std::expected<bpf::Program, bpf::Error> make_siit(const model::Plan& plan, const
                          way = part_of(memory, way_at, sizeof(FibLookup6));
         const auto to6 = make_rewriting<V4To6>(b, headers, cut, how);
         const auto to4 = make_rewriting<V6To4>(b, headers, cut, how);
-        const TooLarge too_large(b);
+        const TooLarge too_large(b, b.local<u64>("mtu"));
         context().store(r1);
         b.release_context();
         take_given(b, maps, ways, given);

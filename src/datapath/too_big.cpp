@@ -57,6 +57,32 @@ void leave_unless_told(const TooBigAnswer& c, const View<Ipv6>& ip)
     c.b.jump_if(ip(&Ipv6::next_header) == wire::protocol_icmpv6, c.ways.to(Reason::too_big_unsaid));
 }
 
+// Errors have a limit (RFC 4443, 2.4 f; RFC 1812, 4.3.2.8), or a flood would be answered by one.
+void limit_answers(const TooBigAnswer& c)
+{
+    using model::AnswersRow;
+    Dsl& b = c.b;
+    const Builder::StackScope scope(b);
+    b.note("how many have been told of late?");
+    const Label unsaid = c.ways.to(Reason::too_big_unsaid), same = b.label("the same window");
+    auto window = b.call<u64>(Helper::ktime_get_coarse_ns, {}, "window");
+    window >>= 30;
+    c.length().store(window.reg());
+    window.release();
+    const auto index = b.local<u32>("row");
+    index() = 0;
+    auto row = b.lookup_brief(*c.maps.answers, index, unsaid);
+    {
+        auto now = b.let<u64>("window", c.length());
+        b.jump_if(now == row(&AnswersRow::window), same);
+        row(&AnswersRow::window) = now;
+    }
+    row(&AnswersRow::count) = 0;
+    b.bind(same);
+    b.jump_if(row(&AnswersRow::count) >= model::answers_max, unsaid);
+    row(&AnswersRow::count).add(1);
+}
+
 // Leaves of the packet what is quoted, and makes room for the headers in front of it.
 template <class F> void make_room(const TooBigAnswer& c)
 {
@@ -156,6 +182,7 @@ template <class F> void answer_too_big(const TooBigAnswer& c)
     using Header = typename F::Header;
     Dsl& b = c.b;
     b.note("tell the sender what fits");
+    limit_answers(c);
     make_room<F>(c);
     auto packet = packet_anew(b, c.context);
     const auto quoted = packet.claim_at<Header>(sizeof(Ethernet) + head_bytes<F>, c.failed);

@@ -34,8 +34,9 @@ template <class F> void answer_too_big(const TooBigAnswer& answer);
 
 /// Where a packet goes that does not fit on its way once it is translated; it is not, yet.
 struct TooLarge {
-    explicit TooLarge(bpf::Dsl& b)
-        : mtu(b.local<u64>("mtu")),
+    /// `memory`: for the MTU; the packet's other variables are not read any more.
+    TooLarge(bpf::Dsl& b, const bpf::StackVar<u64>& memory)
+        : mtu(memory),
           four(b.label("too large, IPv4")),
           six(b.label("too large, IPv6"))
     {}

@@ -227,6 +227,13 @@ Result<bool> Map::remove_raw(const void* key) const
     return std::unexpected(error("removing a key from", errno));
 }
 
+Result<bool> Map::take_raw(const void* key, void* value) const
+{
+    if (bpf_map_lookup_and_delete_elem(fd(), key, value) == 0) return true;
+    if (errno == ENOENT) return false;
+    return std::unexpected(error("taking a key from", errno));
+}
+
 Result<bool> Map::next_key_raw(const void* key, void* next) const
 {
     if (bpf_map_get_next_key(fd(), key, next) == 0) return true;

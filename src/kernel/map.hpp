@@ -65,6 +65,8 @@ public:
     Result<bool> lookup_raw(const void* key, void* value) const;
     Result<void> update_raw(const void* key, const void* value, Update mode = Update::any) const;
     Result<bool> remove_raw(const void* key) const;
+    /// Removes the entry and reads it, in one step; of hash tables, from Linux 5.14.
+    Result<bool> take_raw(const void* key, void* value) const;
     /// The key after `key`, or the first one where it is null or absent. False: there is none.
     Result<bool> next_key_raw(const void* key, void* next) const;
 
@@ -72,6 +74,7 @@ public:
     template <class K, class V>
     Result<void> update(const K& key, const V& value, Update mode = Update::any) const;
     template <class K> Result<bool> remove(const K& key) const;
+    template <class K, class V> Result<std::optional<V>> take(const K& key) const;
     /// One value per possible CPU; empty: no such key.
     template <class K, class V> Result<std::vector<V>> lookup_percpu(const K& key) const;
     template <class K, class V> Result<void> update_percpu(const K& key, std::span<const V> values) const;
@@ -116,6 +119,16 @@ template <class K> Result<bool> Map::remove(const K& key) const
     static_assert(std::is_trivially_copyable_v<K>);
     if (auto sizes = check_sizes(sizeof(K), value_bytes()); !sizes) return std::unexpected(sizes.error());
     return remove_raw(&key);
+}
+
+template <class K, class V> Result<std::optional<V>> Map::take(const K& key) const
+{
+    static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>);
+    if (auto sizes = check_sizes(sizeof(K), sizeof(V)); !sizes) return std::unexpected(sizes.error());
+    V value{};
+    auto found = take_raw(&key, &value);
+    if (!found) return std::unexpected(found.error());
+    return *found ? std::optional<V>(value) : std::nullopt;
 }
 
 /// The distance between two CPUs' values, or between two values of a mapped array.

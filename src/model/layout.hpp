@@ -240,6 +240,13 @@ struct BacklogRow {
     u64 evicted = 0; ///< connections taken out half-open because their place was the oldest
 };
 
+/// How many senders were told that a packet does not fit, one row per CPU.
+struct AnswersRow {
+    u64 window = 0; ///< which, of 2^30 ns of the monotonic clock each
+    u64 count = 0;  ///< in it
+};
+inline constexpr u64 answers_max = 1000; ///< in a window
+
 /// Counters of a target, one row per CPU; they only grow.
 struct TargetCounters {
     u64 connections = 0;

@@ -24,6 +24,8 @@ constexpr std::string_view name_of(Outcome outcome)
 #define LB_REASONS(X)                                                                                        \
     X(forwarded, ingress, pass, "translated toward a target")                                                \
     X(not_ip, ingress, pass, "neither an IPv4 nor an IPv6 frame (ARP, ...)")                                 \
+    X(not_unicast, ingress, pass,                                                                            \
+      "a frame to a group address (ARP, multicast, ...), which lb does not send on")                         \
     X(no_family, ingress, pass, "of an IP version that no listener has")                                     \
     X(too_many_tags, ingress, pass, "more than two VLAN tags")                                               \
     X(truncated, ingress, pass, "shorter than its headers say")                                              \
@@ -62,7 +64,8 @@ constexpr std::string_view name_of(Outcome outcome)
     X(too_big_sent, ingress, redirect,                                                                       \
       "does not fit on the way to its target: its sender is told, by lb itself")                             \
     X(too_big_unsaid, ingress, drop,                                                                         \
-      "does not fit on the way to its target, and nobody may be told: a later fragment, or itself ICMP")     \
+      "does not fit on the way to its target, and nobody is told: a later fragment, itself ICMP, or one of " \
+      "many")                                                                                                \
     X(dsr_tagged, ingress, drop, "to be carried to a target, with a VLAN tag in the frame")                  \
     X(dsr_no_route, ingress, drop, "to be carried to a target that this host has no way to")                 \
     X(dsr_not_on_link, ingress, drop, "dsr-l2 to a target behind a router")                                  \

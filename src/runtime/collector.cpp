@@ -44,11 +44,23 @@ Ended describe(const FlowKey<A>& key, const Flow<E>& forward, const Flow<E>* rep
     return ended;
 }
 
+// Where a packet has made the entry anew meanwhile, that one counts.
+template <class K, class Entry> void put_back(const kernel::Map& map, const K& key, const Entry& entry)
+{
+    (void)map.update(key, entry, kernel::Update::only_new);
+}
+
 /// One table's pass. A: of its keys; E: of its entries.
 template <class A, class E> class Pass {
 public:
     using Key = FlowKey<A>;
     using Entry = Flow<E>;
+    /// A connection that has been idle for too long, as it was read.
+    struct Old {
+        Entry forward = {};
+        std::optional<Entry> reply = {};
+        Ended ended = {};
+    };
 
     Pass(const kernel::Map& flows, const kernel::Map* across, u32 now, u32 per_second,
          const model::Timeouts& timeouts, const std::function<void(const Ended&)>& each, LiveCounts* live)
@@ -73,10 +85,12 @@ private:
     }
     template <class Use> auto with_pair(const Key& key, const Entry& entry, const Use& use) const;
     Result<std::optional<Entry>> pair_of(const Key& key, const Entry& entry) const;
-    Result<void> remove_pair(const Key& key, const Entry& entry) const;
-    Result<std::optional<Ended>> expired(const Key& key, const Entry& forward) const;
+    Result<bool> take_pair(const Key& key, const Old& old) const;
+    void put_back_pair(const Key& key, const Old& old) const;
+    Result<std::optional<Old>> expired(const Key& key, const Entry& forward) const;
     Result<bool> unchanged(const Key& key, const Entry& entry) const;
-    Result<void> remove(const Key& key, const Entry& forward, const Ended& ended);
+    template <class K> static Result<bool> take(const kernel::Map& map, const K& key, const Entry& entry);
+    Result<void> remove(const Key& key, const Old& old);
 
     const kernel::Map& flows_;
     const kernel::Map* across_; ///< the table of the other family's entries; null: there are none
@@ -112,18 +126,38 @@ Result<std::optional<Flow<E>>> Pass<A, E>::pair_of(const Key& key, const Entry& 
                      });
 }
 
-template <class A, class E> Result<void> Pass<A, E>::remove_pair(const Key& key, const Entry& entry) const
+// Takes an entry out, and puts it back where it has been used since it was read: false then. It is missing
+// for as long as two system calls take.
+template <class A, class E>
+template <class K>
+Result<bool> Pass<A, E>::take(const kernel::Map& map, const K& key, const Entry& entry)
 {
-    return with_pair(key, entry, [&]<class K>(const kernel::Map* map, const K& other) -> Result<void> {
-        if (!map) return {};
-        if (auto removed = map->remove(other); !removed) return std::unexpected(removed.error());
-        return {};
+    const auto taken = map.take<K, Entry>(key);
+    if (!taken) return std::unexpected(taken.error());
+    if (!*taken || (*taken)->last_seen == entry.last_seen) return true;
+    put_back(map, key, **taken);
+    return false;
+}
+
+template <class A, class E> Result<bool> Pass<A, E>::take_pair(const Key& key, const Old& old) const
+{
+    return with_pair(key, old.forward, [&]<class K>(const kernel::Map* map, const K& other) -> Result<bool> {
+        if (!map || !old.reply) return true;
+        return take(*map, other, *old.reply);
+    });
+}
+
+template <class A, class E> void Pass<A, E>::put_back_pair(const Key& key, const Old& old) const
+{
+    with_pair(key, old.forward, [&]<class K>(const kernel::Map* map, const K& other) {
+        if (map && old.reply) put_back(*map, other, *old.reply);
     });
 }
 
 // By both entries: a download is alive although its client only listens.
 template <class A, class E>
-Result<std::optional<Ended>> Pass<A, E>::expired(const Key& key, const Entry& forward) const
+Result<std::optional<typename Pass<A, E>::Old>> Pass<A, E>::expired(const Key& key,
+                                                                    const Entry& forward) const
 {
     const auto reply = pair_of(key, forward);
     if (!reply) return std::unexpected(reply.error());
@@ -131,8 +165,8 @@ Result<std::optional<Ended>> Pass<A, E>::expired(const Key& key, const Entry& fo
     const auto state = model::state_of(key, forward, back);
     const auto limit = timeouts_.of(state);
     if (!idle_for(forward.last_seen, limit) || (back && !idle_for(back->last_seen, limit)))
-        return std::optional<Ended>{};
-    return describe(key, forward, back, state);
+        return std::optional<Old>{};
+    return Old{forward, *reply, describe(key, forward, back, state)};
 }
 
 // Whether the table still has the entry as it was read. The batch may be old by now, and a connection that
@@ -146,15 +180,21 @@ template <class A, class E> Result<bool> Pass<A, E>::unchanged(const Key& key, c
 
 // The reply entry first. A packet between the two removals then still finds the forward entry, and the next
 // one makes both anew; the other way round it would make a forward entry whose reply entry goes after all.
-template <class A, class E>
-Result<void> Pass<A, E>::remove(const Key& key, const Entry& forward, const Ended& ended)
+template <class A, class E> Result<void> Pass<A, E>::remove(const Key& key, const Old& old)
 {
-    if (auto removed = remove_pair(key, forward); !removed) return removed;
-    if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
+    const auto pair = take_pair(key, old);
+    if (!pair) return std::unexpected(pair.error());
+    if (!*pair) return {};
+    const auto front = take(flows_, key, old.forward);
+    if (!front) return std::unexpected(front.error());
+    if (!*front) {
+        put_back_pair(key, old);
+        return {};
+    }
     ++result_.removed;
     --result_.connections;
-    if (live_) live_->remove(forward);
-    if (each_) each_(ended);
+    if (live_) live_->remove(old.forward);
+    if (each_) each_(old.ended);
     return {};
 }
 
@@ -170,10 +210,7 @@ template <class A, class E> Result<void> Pass<A, E>::look_at(const Key& key, con
         const auto forward = pair_of(key, entry);
         if (!forward) return std::unexpected(forward.error());
         if (*forward && model::other_key<Key>(key.protocol, **forward) == key) return {};
-        const auto same = unchanged(key, entry);
-        if (!same) return std::unexpected(same.error());
-        if (!*same) return {};
-        if (auto removed = flows_.remove(key); !removed) return std::unexpected(removed.error());
+        if (auto taken = take(flows_, key, entry); !taken) return std::unexpected(taken.error());
         return {};
     }
     const auto old = expired(key, entry);
@@ -182,7 +219,7 @@ template <class A, class E> Result<void> Pass<A, E>::look_at(const Key& key, con
     const auto same = unchanged(key, entry);
     if (!same) return std::unexpected(same.error());
     if (!*same) return {};
-    return remove(key, entry, **old);
+    return remove(key, **old);
 }
 
 } // namespace

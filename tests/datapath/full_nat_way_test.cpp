@@ -1,5 +1,6 @@
 // Packets of full NAT that do not fit on their way: the kernel would tell lb, whose address they are from by
 // then, so lb tells whoever has sent them.
+#include "lab/socket.hpp"
 #include "model_tunnel.hpp"
 #include "way.hpp"
 
@@ -135,5 +136,75 @@ TEST_CASE("where lb can send, it sends the answers of full NAT itself", "[datapa
             const Bytes large = of_length(Connection(bench, six, lab::Tcp{}).request, 1500);
             CHECK(pass(bench, large, Reason::too_big_sent) == too_big_answer(large, to_target, true));
         }
+    });
+}
+
+TEST_CASE("senders of too large packets are told so a thousand times a second, on each CPU",
+          "[datapath][full-nat][too-big]")
+{
+    const Net net;
+    net.balancer.ip("link set eth1 mtu 1400");
+    net.balancer.run([&] {
+        const Bench bench(by_stack, kernels[0]);
+        const Bytes large = of_length(Connection(bench, false, lab::Udp{}).request, 1401);
+        u64 told = 0, unsaid = 0;
+        for (int i = 0; i < 20'000; ++i) {
+            const auto passage = bench.in(large);
+            if (passage.verdict == xdp_drop) {
+                ++unsaid;
+                CHECK(passage.frame == large);
+            } else {
+                ++told;
+            }
+        }
+        CHECK(bench.exits()[Reason::too_big] == told);
+        CHECK(bench.exits()[Reason::too_big_unsaid] == unsaid);
+        CHECK(told >= 1000);
+        CHECK(told < 10'000); // how many seconds this takes depends on the machine
+        CHECK(unsaid > 0);
+    });
+}
+
+TEST_CASE("a port that a socket of the host's has is no source", "[datapath][full-nat]")
+{
+    const Net net;
+    net.balancer.run([&] {
+        const std::string more = R"("forwarding": {"mode": "full-nat"})";
+        const Bench bench(config_text(
+            {{.name = "four", .more = more},
+             {.name = "six",
+              .listen = R"("address": "2001:db8::80")",
+              .target = R"({"ip": "2001:db8:a::1", "port": 8080})",
+              .more = more}},
+            R"("full-nat": {"addresses": ["10.0.0.254", "2001:db8:a::fe"], "ports": "20000-20007"})"));
+        for (const bool six : {false, true})
+            for (const bool tcp : {false, true}) {
+                std::vector<lab::Fd> sockets;
+                for (int port = 20000; port < 20006; ++port) {
+                    const lab::SocketAddress own((six ? "[2001:db8:a::fe]:" : "10.0.0.254:") +
+                                                 std::to_string(port));
+                    sockets.push_back(lab::make_socket(-1, own.family(), tcp ? SOCK_STREAM : SOCK_DGRAM));
+                    REQUIRE(::bind(sockets.back().get(), own.data(), own.size()) == 0);
+                    if (tcp) REQUIRE(::listen(sockets.back().get(), 1) == 0);
+                }
+                std::map<u16, int> ports;
+                for (u16 client = 1; client <= 50; ++client) {
+                    Packet request{.saddr = any_ip(six ? "2001:db8:1::7" : "192.0.2.7"),
+                                   .daddr = any_ip(six ? "2001:db8::80" : "192.0.2.1")};
+                    if (tcp)
+                        request.l4 = lab::Tcp{.sport = client};
+                    else
+                        request.l4 = lab::Udp{.sport = client};
+                    const auto passage = bench.in(build(request));
+                    if (passage.verdict == xdp_drop) continue;
+                    const auto behind = lab::parse(passage.frame);
+                    ++ports[tcp ? std::get<lab::Tcp>(behind->l4).sport
+                                : std::get<lab::Udp>(behind->l4).sport];
+                }
+                INFO((six ? "IPv6 " : "IPv4 ") << (tcp ? "TCP" : "UDP"));
+                CHECK(ports.size() == 2);
+                CHECK(ports.begin()->first == 20006);
+                CHECK(ports.rbegin()->first == 20007);
+            }
     });
 }

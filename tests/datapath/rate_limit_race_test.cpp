@@ -18,11 +18,11 @@ namespace {
 
 using Clock = std::chrono::steady_clock; // CLOCK_MONOTONIC, as bpf_ktime_get_ns
 
-// LB_TEST_SECONDS=10 takes longer to look.
+// LB_TEST_SECONDS=N looks for another time.
 std::chrono::seconds how_long()
 {
     const char* seconds = std::getenv("LB_TEST_SECONDS");
-    return std::chrono::seconds(seconds ? std::atoi(seconds) : 3);
+    return std::chrono::seconds(seconds ? std::atoi(seconds) : 10);
 }
 
 // The target is the VIP itself, so that a packet stays the same and one test run can send it many times.

@@ -195,6 +195,8 @@ Case case_of(Reason reason)
         return {.before = opened, .frame = syn};
     case Reason::not_ip:
         return {.frame = changed(syn, 12, 0x86)};
+    case Reason::not_unicast:
+        return {.config = carried, .frame = changed(syn, 0, 0x03)};
     case Reason::no_family:
         return {.frame = routing_header()};
     case Reason::too_many_tags:

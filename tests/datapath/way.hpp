@@ -71,7 +71,8 @@ inline lab::Mac mac_of(const Net& net, const std::string& name)
 inline std::map<Reason, u64> counts(const Bench& bench)
 {
     auto counted = bench.exits();
-    for (const Reason each : {Reason::not_ip, Reason::icmp_other, Reason::other_protocol})
+    for (const Reason each :
+         {Reason::not_ip, Reason::not_unicast, Reason::icmp_other, Reason::other_protocol})
         counted.erase(each);
     return counted;
 }

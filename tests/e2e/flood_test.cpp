@@ -90,7 +90,8 @@ TEST_CASE("full NAT's ports outlast a flood: live connections stay, and new clie
                 static_cast<unsigned long long>(seen.begun), static_cast<unsigned long long>(seen.evicted),
                 static_cast<unsigned long long>(refused), newcomers.text().c_str());
     CHECK(seen.begun >= sources * 9 / 10);
-    CHECK(refused < sources / 1000); // a tenth of the ports is of live ones
+    // Four ports are looked at. Some are of live connections, and of newcomers' that have just ended.
+    CHECK(refused < sources / 50);
     CHECK(newcomers.failed() == 0);
     CHECK(newcomers.answered() >= 20);
     holder->signal(SIGUSR1);

@@ -154,6 +154,31 @@ TEST_CASE("full NAT and the host's own sockets keep to ports of their own", "[e2
     CHECK(reserved() == "33000");
 }
 
+TEST_CASE("full NAT takes no port that a socket of the host's has, whoever was first", "[e2e][full-nat]")
+{
+    Topology net;
+    const auto servers = start_backends(net);
+    net.b1.exec("ethtool -K eth0 tx off");
+    std::vector<std::unique_ptr<Connection>> own, through;
+    for (int port = 34000; port < 34008; ++port)
+        own.push_back(std::make_unique<Connection>(Call{
+            .to = "10.0.0.11:8080", .netns = net.balancer.fd(), .from = "10.0.0.1:" + std::to_string(port)}));
+    Daemon lb(net.balancer,
+              config({full_proxy(target("10.0.0.11"))}, R"("full-nat": {"ports": "34000-34009"})"),
+              instance_name());
+    lb.start();
+    u64 failed = 0;
+    for (int i = 0; i < 2; ++i)
+        through.push_back(std::make_unique<Connection>(Call{.to = vip_web, .netns = net.c1.fd()}));
+    for (const auto* each : {&own, &through})
+        for (const auto& connection : *each)
+            if (!connection->ask()) ++failed;
+    CHECK(failed == 0);
+    // The other two are in use now.
+    CHECK(who({.to = vip_web, .netns = net.c2.fd()}).starts_with("failed"));
+    CHECK(counted(net.balancer, lb::model::Reason::no_source_port) > 0);
+}
+
 TEST_CASE("full NAT that would leave the host no ports is refused", "[e2e][full-nat]")
 {
     Topology net;

@@ -43,6 +43,9 @@ TEST_CASE("a hash map gives back what was put in, and says what is not there")
     CHECK(must(map.remove(u32{7})));
     CHECK_FALSE(must(map.remove(u32{7})));
     CHECK_FALSE(must(map.lookup<u32, u64>(7)).has_value());
+    must(map.update(u32{9}, u64{90}));
+    CHECK(must(map.take<u32, u64>(9)) == 90);
+    CHECK_FALSE(must(map.take<u32, u64>(9)).has_value());
 }
 
 TEST_CASE("an update says that the key exists, does not, or that the map is full")
