@@ -213,7 +213,7 @@ void Builder::call(Subprogram function, Loc loc)
     nodes_.back().function = function.id;
 }
 
-void Builder::exit(Loc loc) { emit(bpf::exit(), loc); }
+void Builder::exit(NoReason, Loc loc) { emit(bpf::exit(), loc); }
 
 // ---- resources ----
 

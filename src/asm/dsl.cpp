@@ -69,7 +69,7 @@ Label Exits::to(u32 reason, std::string_view name, i32 verdict, Loc loc)
 void Exits::leave(u32 reason, std::string_view name, i32 verdict, Loc loc)
 {
     b_.emit(mov64(r0, i64{verdict}), loc);
-    b_.exit(loc);
+    b_.exit(no_reason, loc);
     b_.record_exit({.reason = reason, .name = std::string(name), .verdict = verdict});
 }
 

@@ -50,7 +50,7 @@ Result<bpf::Program> broken_program(const std::string& kind, const datapath::Map
     } else {
         return fail(ErrorKind::usage, "--broken " + kind + ": expected one of packet, null, value");
     }
-    b.exit();
+    b.exit(no_reason);
     auto made = b.finish();
     if (!made) return fail(ErrorKind::failure, bpf::to_string(made.error()));
     return std::move(*made);

@@ -233,7 +233,7 @@ std::expected<bpf::Program, bpf::Error> make_clock()
     Dsl b("lb_clock", ProgramType::xdp, AttachType::xdp);
     b.release_context();
     b.call(Helper::jiffies64, {});
-    b.exit();
+    b.exit(no_reason);
     return b.finish();
 }
 

@@ -39,7 +39,7 @@ const bpf::Map<u32, u64> sent("sent", MapType::array, 1u);
 void leave(Dsl& b, XdpAction verdict)
 {
     b.emit(mov64(r0, i64{static_cast<i32>(verdict)}), Loc::current());
-    b.exit();
+    b.exit(no_reason);
 }
 
 // The kernel gives a frame back as whoever had it last has left it.

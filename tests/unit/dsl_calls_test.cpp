@@ -163,7 +163,7 @@ TEST_CASE("a function owns the registers of its arguments, and gives them back",
     b.emit(mov64(r1, i64{1}));
     b.emit(mov64(r2, i64{2}));
     b.call(sum);
-    b.exit();
+    b.exit(no_reason);
     b.begin(sum);
     {
         auto first = b.argument<u64>(1, "first");
@@ -174,7 +174,7 @@ TEST_CASE("a function owns the registers of its arguments, and gives them back",
         second.release();
         b.call(Helper::jiffies64, {});
         b.emit(mov64(r0, kept.reg()));
-        b.exit();
+        b.exit(no_reason);
     }
     const auto program = b.finish();
     INFO((program ? "" : to_string(program.error())));
@@ -211,7 +211,7 @@ TEST_CASE("a call of a function reads as many registers as that has arguments", 
                     const Subprogram two = b.subprogram("two", 2);
                     b.release_context();
                     line = __LINE__, b.call(two); // r1 holds the context, which will do
-                    b.exit();
+                    b.exit(no_reason);
                     b.begin(two);
                     end(b);
                 });
@@ -245,7 +245,7 @@ TEST_CASE("each function has one body of its own", "[dsl]")
         b.release_context();
         b.call(f);
         b.call(g);
-        b.exit();
+        b.exit(no_reason);
         b.begin(f);
         line = __LINE__, b.jump(inside);
         b.begin(g);

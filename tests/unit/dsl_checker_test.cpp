@@ -130,7 +130,7 @@ TEST_CASE("each function has a frame of its own", "[dsl]")
     const StackRange mine = b.reserve_stack(512, "all of it");
     b.emit(store(Width::w64, fp, static_cast<i16>(mine.off), i64{0}));
     b.call(f);
-    b.exit();
+    b.exit(no_reason);
     b.begin(f);
     CHECK(b.reserve_stack(512, "all of it again").off == -512);
     end(b);
@@ -142,9 +142,9 @@ TEST_CASE("each function has a frame of its own", "[dsl]")
                     b2.release_context();
                     b2.emit(store(Width::w64, fp, -8, i64{0}));
                     b2.call(g);
-                    b2.exit();
+                    b2.exit(no_reason);
                     b2.begin(g);
                     line = __LINE__, b2.emit(load(Width::w64, r0, fp, -8));
-                    b2.exit();
+                    b2.exit(no_reason);
                 });
 }

@@ -10,10 +10,10 @@ TEST_CASE("a program may end with both branches of an if_", "[dsl]")
     Dsl b("t", ProgramType::xdp, AttachType::xdp);
     b.if_(is_zero, [&] {
          b.emit(mov64(r0, i64{1}));
-         b.exit();
+         b.exit(no_reason);
      }).else_([&] {
         b.emit(mov64(r0, i64{2}));
-        b.exit();
+        b.exit(no_reason);
     });
     const auto program = b.finish();
     INFO((program ? "" : to_string(program.error())));
@@ -159,6 +159,6 @@ TEST_CASE("classic packet loads destroy r1 to r5, as the calls that they are", "
                     b.emit(mov64(r3, i64{1}));
                     b.emit(load_abs(Width::w8, 12));
                     line = __LINE__, b.emit(mov64(r0, r3));
-                    b.exit();
+                    b.exit(no_reason);
                 });
 }

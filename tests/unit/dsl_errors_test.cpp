@@ -89,7 +89,7 @@ TEST_CASE("numbers that do not fit are refused, never cut", "[dsl]")
                 "r0 = 4294967296: imm is 4294967296, allowed is -2147483648..2147483647",
                 [](Dsl& b, u32& line) {
                     line = __LINE__, b.emit(mov64(r0, i64{1} << 32));
-                    b.exit();
+                    b.exit(no_reason);
                 });
     check(Errc::offset_out_of_range, "offset 40000 needs 16 bits", [](Dsl& b, u32& line) {
         const View<u64> far(b, r1, 40000);
@@ -166,17 +166,17 @@ TEST_CASE("registers and stack bytes are written on every path before they are r
                 [](Dsl& b, u32& line) {
                     b.if_(is_zero, [&] { b.emit(mov64(r5, i64{1})); });
                     line = __LINE__, b.emit(mov64(r0, r5));
-                    b.exit();
+                    b.exit(no_reason);
                 });
     check_whole(Errc::uninitialised_register, "r2 is read but not set on every path here",
                 [](Dsl& b, u32& line) {
                     b.release_context();
                     b.call(Helper::jiffies64, {});
                     line = __LINE__, b.emit(mov64(r0, r2)); // a call leaves r1 to r5 unset
-                    b.exit();
+                    b.exit(no_reason);
                 });
     check_whole(Errc::uninitialised_register, "r0 is read but not set on every path here",
-                [](Dsl& b, u32& line) { line = __LINE__, b.exit(); });
+                [](Dsl& b, u32& line) { line = __LINE__, b.exit(no_reason); });
     check_whole(Errc::uninitialised_stack, "byte 6 of the 8 at fp-8 is not written on every path here",
                 [](Dsl& b, u32& line) {
                     const Map<Key, u32> map("m", MapType::hash, 8);
@@ -192,7 +192,7 @@ TEST_CASE("registers and stack bytes are written on every path before they are r
                     b.release_context();
                     const auto n = b.local<u32>("n");
                     line = __LINE__, n().load_into(r0);
-                    b.exit();
+                    b.exit(no_reason);
                 });
     // A loop's second round counts as well.
     check_whole(Errc::uninitialised_register, "r3 is read but not set on every path here",
@@ -230,6 +230,6 @@ TEST_CASE("a packet is of its program's type, and an instruction is one that exi
     check_whole(Errc::bad_instruction, "no instruction has opcode 0x8d", [](Dsl& b, u32& line) {
         b.emit(mov64(r0, i64{0}));
         line = __LINE__, b.emit(Insn{.opcode = 0x8d});
-        b.exit();
+        b.exit(no_reason);
     });
 }

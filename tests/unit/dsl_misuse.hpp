@@ -12,7 +12,7 @@ using Misuse = std::function<void(bpf::Dsl&, u32& line)>;
 inline void end(bpf::Dsl& b)
 {
     b.emit(bpf::mov64(bpf::r0, i64{0}));
-    b.exit();
+    b.exit(bpf::no_reason);
 }
 
 /// `body` is a whole program. `here` tells in which file.

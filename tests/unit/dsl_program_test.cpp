@@ -170,10 +170,10 @@ TEST_CASE("a record begins where the line or the note changes, and at each funct
     b.note("a note");
     b.emit(mov64(r5, i64{3}), here); // the same line in another paragraph
     b.call(f, here);
-    b.exit(here);
+    b.exit(no_reason, here);
     b.begin(f);
     b.emit(mov64(r0, i64{1}), here); // the same line and note, but the kernel wants a record here
-    b.exit(here);
+    b.exit(no_reason, here);
     const Program program = must(b);
     std::vector<std::pair<u32, std::string>> records;
     for (const auto& line : program.lines) records.emplace_back(line.slot, line.text);

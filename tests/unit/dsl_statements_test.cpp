@@ -368,11 +368,11 @@ TEST_CASE("helpers get numbers, variables, maps and memory in r1 to r5", "[dsl]"
     b.release_context();
     b.emit(mov64(r1, i64{21}));
     b.call(twice);
-    b.exit();
+    b.exit(no_reason);
     b.begin(twice);
     b.emit(mov64(r0, r1));
     b.emit(alu64(Alu::add, r0, r1));
-    b.exit();
+    b.exit(no_reason);
     const auto program = b.finish();
     REQUIRE(program.has_value());
     REQUIRE(program->functions.size() == 2);

@@ -51,7 +51,7 @@ inline std::string emitted(const Body& body, bpf::ProgramType type = bpf::Progra
     bpf::Dsl b("t", type, type == bpf::ProgramType::xdp ? bpf::AttachType::xdp : bpf::AttachType::none);
     body(b);
     b.emit(bpf::mov64(bpf::r0, i64{0}));
-    b.exit();
+    b.exit(bpf::no_reason);
     const auto program = b.finish();
     if (!program) return "error: " + program.error().message + "\n";
     std::string text = lines_of(*program);

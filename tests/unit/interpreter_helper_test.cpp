@@ -63,11 +63,11 @@ TEST_CASE("a program finds, changes, puts and removes elements of maps", "[inter
     key() = 5;
     b.remove(numbers, key);
     b.emit(mov64(r0, 1));
-    b.exit();
+    b.exit(no_reason);
     b.bind(missing);
     b.emit(mov64(r0, 2));
     b.bind(failed);
-    b.exit();
+    b.exit(no_reason);
     const auto made = b.finish();
     REQUIRE(made);
 
@@ -321,7 +321,7 @@ TEST_CASE("a profile counts steps and helpers by note and by line", "[interprete
     b.jump_if({.op = Jmp::ne, .left = r6, .right = i64{0}}, again);
     b.note("first");
     b.emit(mov64(r0, 1));
-    b.exit();
+    b.exit(no_reason);
     const auto made = b.finish();
     REQUIRE(made);
     Machine machine;

@@ -89,7 +89,7 @@ TEST_CASE("a fault's text has the instruction and the C++ line with its note", "
     b.note("reads without a check");
     b.emit(load(Width::w16, r0, data.data(), 70));
     const u32 line = __LINE__ - 1;
-    b.exit();
+    b.exit(no_reason);
     const auto program = b.finish();
     REQUIRE(program);
     const Fault fault = must_fail(interpret(*program, input_for(xdp)));

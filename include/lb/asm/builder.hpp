@@ -22,6 +22,12 @@
 
 namespace lb::bpf {
 
+/// Said where a program is left without a reason.
+struct NoReason {
+    explicit NoReason() = default;
+};
+inline constexpr NoReason no_reason{};
+
 class Builder;
 
 struct Label {
@@ -150,8 +156,9 @@ public:
     void call(Subprogram function, Loc loc = Loc::current());
     /// Emits `call helper`; arguments are in r1.. already. Destroys r0-r5.
     void call(Helper helper, Loc loc = Loc::current());
-    /// Emits `exit` with what is in r0. In a program's entry use Exits, so that each way out has a reason.
-    void exit(Loc loc = Loc::current());
+    /// Emits `exit` with what is in r0, out of a subprogram or of a program that has no packets to account
+    /// for. Others leave by Exits, where each way out has a reason.
+    void exit(NoReason, Loc loc = Loc::current());
 
     // ---- resources ----
 

@@ -287,7 +287,7 @@ public:
         b_.note("count the reason and leave");
         count(reason);
         b_.emit(mov64(r0, verdict.reg()), loc);
-        b_.exit(loc);
+        b_.exit(no_reason, loc);
     }
 
     /// A way out at this place that is counted by the code before it. Emits `r0 = verdict; exit`.
