@@ -211,6 +211,23 @@ TEST_CASE("what just fits is carried, and one byte more is answered with what fi
     });
 }
 
+TEST_CASE("a client of IPv6 is told of 1280 bytes at least, however narrow the way",
+          "[datapath][dsr][too-big]")
+{
+    each_kind([](const Net& net, const Kind& kind, const BenchOptions& options) {
+        const Bench bench(config_of(kind), options);
+        allow(bench, "eth1");
+        net.balancer.ip("link set eth1 mtu 1300"); // a tunnel leaves less
+        for (const bool six : clients_of(kind)) {
+            const std::size_t left = 1300 - kind.overhead;
+            const auto fits = static_cast<u16>(six ? std::max(left, 1280uz) : left);
+            const Bytes frame = build(request_of(six, 1400));
+            CHECK(pass(bench, frame, Reason::too_big) == too_big_answer(frame, fits, false));
+        }
+        net.balancer.ip("link set eth1 mtu 1500");
+    });
+}
+
 TEST_CASE("senders who don't forbid fragments are told, later fragments and ICMP are not",
           "[datapath][dsr][too-big]")
 {
