@@ -91,20 +91,32 @@ private:
     Map(Fd fd, MapInfo info, u32 cpus) : fd_(std::move(fd)), info_(std::move(info)), cpus_(cpus) {}
     static Result<Map> adopt(Fd fd, const std::string& what);
     Result<void> check_sizes(std::size_t key, std::size_t value) const;
+    using RawRead = Result<bool> (Map::*)(const void* key, void* value) const;
+    template <class K, class V> Result<std::optional<V>> read(const K& key, RawRead raw) const;
 
     Fd fd_;
     MapInfo info_;
     u32 cpus_ = 1;
 };
 
-template <class K, class V> Result<std::optional<V>> Map::lookup(const K& key) const
+template <class K, class V> Result<std::optional<V>> Map::read(const K& key, RawRead raw) const
 {
     static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>);
     if (auto sizes = check_sizes(sizeof(K), sizeof(V)); !sizes) return std::unexpected(sizes.error());
     V value{};
-    auto found = lookup_raw(&key, &value);
+    auto found = (this->*raw)(&key, &value);
     if (!found) return std::unexpected(found.error());
     return *found ? std::optional<V>(value) : std::nullopt;
+}
+
+template <class K, class V> Result<std::optional<V>> Map::lookup(const K& key) const
+{
+    return read<K, V>(key, &Map::lookup_raw);
+}
+
+template <class K, class V> Result<std::optional<V>> Map::take(const K& key) const
+{
+    return read<K, V>(key, &Map::take_raw);
 }
 
 template <class K, class V> Result<void> Map::update(const K& key, const V& value, Update mode) const
@@ -119,16 +131,6 @@ template <class K> Result<bool> Map::remove(const K& key) const
     static_assert(std::is_trivially_copyable_v<K>);
     if (auto sizes = check_sizes(sizeof(K), value_bytes()); !sizes) return std::unexpected(sizes.error());
     return remove_raw(&key);
-}
-
-template <class K, class V> Result<std::optional<V>> Map::take(const K& key) const
-{
-    static_assert(std::is_trivially_copyable_v<K> && std::is_trivially_copyable_v<V>);
-    if (auto sizes = check_sizes(sizeof(K), sizeof(V)); !sizes) return std::unexpected(sizes.error());
-    V value{};
-    auto found = take_raw(&key, &value);
-    if (!found) return std::unexpected(found.error());
-    return *found ? std::optional<V>(value) : std::nullopt;
 }
 
 /// The distance between two CPUs' values, or between two values of a mapped array.

@@ -182,8 +182,8 @@ Result<void> Balancer::follow_ways()
 
 Result<Collected> Balancer::collect_idle(const std::function<void(const ConnectionClosed&)>& each)
 {
-    // Routes change without a word on the monitor, and neighbours are to be asked for now and then.
-    // What fails here for now must not let the table fill up.
+    // Routes change without a word on the monitor, and neighbours have to be asked for regularly. A failure
+    // of that must not let the table fill up.
     if (auto followed = follow_ways(); !followed) spdlog::error("{}", followed.error().message);
     std::function<void(const Ended&)> ended;
     if (each) ended = [&](const Ended& gone) { each(describe(gone, plan_, clock_.per_second())); };
