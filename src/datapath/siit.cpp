@@ -109,6 +109,23 @@ void rewrite(const Siit& in, const View<Ipv6>& ip, std::optional<u8> protocol, c
     ready(to.plain, sizeof(Ipv4));
 }
 
+// What is told of its size instead has not gone to the target.
+template <class F, class L4>
+void count_crossed(const Siit& in, const Headers<F, L4>& headers, const Frame<F>& frame,
+                   const View<typename F::Flow>& flow, const Rewriting<F>& to)
+{
+    const auto bytes = [&] { return ip_length(in.b, headers.ip); };
+    in.b.if_(to.how() == static_cast<u32>(Crossed::forward),
+             [&] {
+                 count_target(in.b, in.maps, frame, flow, &TargetCounters::forward_packets,
+                              &TargetCounters::forward_bytes, bytes);
+             })
+        .else_([&] {
+            count_target(in.b, in.maps, frame, flow, &TargetCounters::reply_packets,
+                         &TargetCounters::reply_bytes, bytes);
+        });
+}
+
 // Ports and checksum are written where they are, the header is made anew.
 template <class F, class L4>
 void cross(const Siit& in, const Headers<F, L4>& headers, const Frame<F>& frame,
@@ -123,6 +140,7 @@ void cross(const Siit& in, const Headers<F, L4>& headers, const Frame<F>& frame,
     }
     rewrite(in, headers.ip, protocol_number<L4>, addresses_of<F>(flow), to, [&](Label write, u32 header) {
         check_fit(in, to, protocol_number<L4>, header);
+        count_crossed(in, headers, frame, flow, to);
         b.note("ports, and off");
         apply_delta(b, headers.l4(&L4::checksum), flow(&F::Flow::l4_delta), std::is_same_v<L4, wire::Udp>);
         headers.l4(&L4::sport) = flow(&F::Flow::sport);
@@ -164,16 +182,12 @@ void translate(const Siit& in, const View<typename F::Header>& ip, PacketPointer
     count_end(b, in.maps, frame, flow, headers.l4, Direction::forward);
     b.bind(apply);
     to.how() = static_cast<u32>(Crossed::forward);
-    count_target(b, in.maps, frame, flow, &TargetCounters::forward_packets, &TargetCounters::forward_bytes,
-                 bytes);
     b.jump(write);
 
     b.bind(back);
     to.how() = static_cast<u32>(Crossed::reply);
     touch_flow(b, flow, headers.l4, bytes);
     count_end(b, in.maps, frame, flow, headers.l4, Direction::reply);
-    count_target(b, in.maps, frame, flow, &TargetCounters::reply_packets, &TargetCounters::reply_bytes,
-                 bytes);
     b.bind(write);
     cross(in, headers, frame, flow, l4, to);
 

@@ -24,6 +24,7 @@ TEST_CASE("what does not fit as IPv6 is answered with what fits as IPv4", "[data
     const auto check = [&](const BenchOptions& options) {
         const Bench bench(across_config(), options);
         const Across across(bench, false, 17);
+        const u64 before = bench.counters().forward_packets;
         for (const u16 fragment : {u16{0x4000}, u16{0}}) {
             Packet fits = of_length(across.request(), 1480);
             fits.fragment = fragment;
@@ -36,6 +37,7 @@ TEST_CASE("what does not fit as IPv6 is answered with what fits as IPv4", "[data
                       too_big_answer(build(large), 1480, false));
             }
         }
+        CHECK(bench.counters().forward_packets == before + 2); // those that fit
         // With a tag in the frame it goes on: what the kernel does with it is not known here.
         Packet tagged = of_length(across.request(), 1500);
         tagged.vlans = {7};
