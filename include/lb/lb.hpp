@@ -30,8 +30,15 @@ struct ExitStatistics {
     u64 packets = 0;
 };
 
+/// What a proxy has turned away: no target, no room, lists, rate limits.
+struct ProxyStatistics {
+    std::string proxy = {};
+    std::vector<ExitStatistics> refused = {}; ///< each reason that there is
+};
+
 struct Statistics {
     std::vector<TargetStatistics> targets = {};
+    std::vector<ProxyStatistics> proxies = {};
     std::vector<ExitStatistics> exits = {};
     u64 live_connections = 0; ///< as of the last tick()
 };

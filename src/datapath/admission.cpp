@@ -17,7 +17,7 @@ void check_lists(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
     make_source_key(frame, fresh);
     fresh.route(&F::Route::proxy) = fresh.proxy();
     const auto allowed = b.lookup_brief(*F::maps(maps).prefixes, fresh.route, unlisted);
-    b.jump_if(allowed.value() == u32{0}, ways.to(Reason::denied));
+    b.jump_if(allowed.value() == u32{0}, ways.refuse(Reason::denied, fresh.proxy));
     b.bind(unlisted);
 }
 template void check_lists<V4, wire::Tcp>(Dsl&, const model::Plan&, const Maps&, const Frame<V4>&,

@@ -28,7 +28,7 @@ template <class F> Var<u64> read_group(const Choice<F>& choice)
     auto group = b.lookup_brief(choice.maps.groups, choice.fresh.group, choice.ways.to(Reason::internal));
     auto first = b.let<u64>("first", group(&model::GroupRow::word));
     group.release();
-    b.jump_if(first == 0, choice.ways.to(Reason::no_target));
+    b.jump_if(first == 0, choice.ways.refuse(Reason::no_target, choice.fresh.proxy));
     return first;
 }
 

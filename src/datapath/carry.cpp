@@ -56,7 +56,7 @@ void go_unrecorded(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlo
 {
     b.bind(full);
     b.note("no room for the entry: does the connection keep its target without?");
-    b.jump_if(fresh.forward(&F::Flow::carried) == u32{1}, ways.to(Reason::table_full));
+    b.jump_if(fresh.forward(&F::Flow::carried) == u32{1}, ways.refuse(Reason::table_full, fresh.proxy));
     frame.index() = fresh.forward(&F::Flow::target);
     auto row = b.lookup_brief(maps.counters, frame.index, ways.to(Reason::internal));
     row(&model::TargetCounters::unrecorded).add(1);

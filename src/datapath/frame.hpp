@@ -56,7 +56,7 @@ template <class F> struct NewFlowFrame {
           hash(b.local<u64>("hash")),
           inserted(b.local<u64>("inserted")),
           result(b.local<i32>("result")),
-          proxy(plan.has_features() ? b.local<u32>("proxy") : group)
+          proxy(plan.has_features() || plan.proxies.size() > 1 ? b.local<u32>("proxy") : group)
     {
         if (plan.algorithms().size() > 1) algorithm = b.local<u32>("algorithm");
         if (plan.has_persistence()) session_ns = b.local<i64>("session time");
@@ -69,8 +69,9 @@ template <class F> struct NewFlowFrame {
     bpf::StackVar<u64> hash;
     bpf::StackVar<u64> inserted; ///< whether the reply entry is this packet's own
     bpf::StackVar<i32> result;   ///< of the forward entry's insertion
+    /// The proxy's id, where there are rows of it or several proxies.
+    bpf::StackVar<u32> proxy;
     // Of the proxy's row. What the plan does not ask for takes no room.
-    bpf::StackVar<u32> proxy;                          ///< its id, where there are rows
     std::optional<bpf::StackVar<u32>> algorithm = {};  ///< where proxies differ in it
     std::optional<bpf::StackVar<i64>> session_ns = {}; ///< where some have session persistence
 };

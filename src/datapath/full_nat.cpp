@@ -65,7 +65,7 @@ void take_source(Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<
     const auto index = source_index(b, plan, frame, fresh);
     {
         auto row = b.lookup_brief(*maps.nat_sources, index, ways.to(Reason::internal));
-        b.jump_if(row(&SourceRow::known) == u32{0}, ways.to(Reason::no_source_address));
+        b.jump_if(row(&SourceRow::known) == u32{0}, ways.refuse(Reason::no_source_address, fresh.proxy));
         copy_address(fresh.forward(&F::Flow::saddr), row(F::nat_source));
         copy_address(fresh.reply_key(&F::BackKey::daddr), row(F::nat_source));
     }

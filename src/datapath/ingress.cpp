@@ -92,7 +92,7 @@ void begin_connection(const Ingress& in, const Headers<F, L4>& headers, const Fr
     hash_flow(b, frame.key, fresh.hash);
     pick_target(b, in.plan, in.maps, frame, fresh, in.ways);
     limiter.take({Limit::target_connections, Limit::target_packets});
-    auto row = read_target(b, in.maps, frame, in.ways);
+    auto row = read_target(b, in.maps, frame, fresh, in.ways);
     if (in.plan.goes_across(F::family)) go_if_other_family(b, frame, row, *in.crossing);
     if (in.plan.has_dsr()) {
         const Label translated = b.label("new, translated");

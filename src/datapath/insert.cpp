@@ -145,7 +145,7 @@ template <class F, class L4>
 void take_half_open_port(Dsl& b, const model::Plan& plan, const Maps& maps, const StackVar<u64>& context,
                          const Frame<F>& frame, const NewFlowFrame<F>& fresh, Ways& ways, Label inserted)
 {
-    const Label none = ways.to(Reason::no_source_port);
+    const Label none = ways.refuse(Reason::no_source_port, fresh.proxy);
     skip_unless_full_nat(b, plan, fresh, none);
     b.repeat(half_open_tries, [&] {
         const Label next = b.label("established");
@@ -183,7 +183,7 @@ void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Stack
         {
             auto result = b.update(F::back_flows(maps), fresh.reply_key, fresh.reply, UpdateFlag::no_exist);
             b.jump_if(result == 0, inserted);
-            b.jump_if(result != already_there, ways.to(Reason::table_full));
+            b.jump_if(result != already_there, ways.refuse(Reason::table_full, fresh.proxy));
         }
         compare_owner(b, plan, maps, fresh, own, other);
         b.bind(other);
@@ -191,7 +191,7 @@ void insert_reply(Dsl& b, const model::Plan& plan, const Maps& maps, const Stack
     });
     if (may_be_full_nat<F>(plan))
         take_half_open_port<F, L4>(b, plan, maps, *context, frame, fresh, ways, inserted);
-    b.jump(ways.to(Reason::no_source_port));
+    b.jump(ways.refuse(Reason::no_source_port, fresh.proxy));
     b.bind(own);
     fresh.inserted() = 0;
     b.bind(inserted);
@@ -235,7 +235,7 @@ void renew_reply(Dsl& b, const Maps& maps, const Frame<F>& frame, const NewFlowF
     b.jump_if(result == 0, ours);
     result.release();
     b.remove(F::flows(maps), frame.key);
-    b.jump(ways.to(Reason::table_full));
+    b.jump(ways.refuse(Reason::table_full, fresh.proxy));
     b.bind(ours);
 }
 
@@ -324,7 +324,7 @@ void insert_flow(Dsl& b, const model::Plan& plan, const Maps& maps, const StackV
     b.jump(raced);
     b.bind(full);
     remove_own_reply(b, maps, fresh);
-    b.jump(ways.to(Reason::table_full));
+    b.jump(ways.refuse(Reason::table_full, fresh.proxy));
 
     b.bind(made);
     renew_reply(b, maps, frame, fresh, ways);

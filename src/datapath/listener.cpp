@@ -90,10 +90,8 @@ void try_listener(Dsl& b, const model::Plan& plan, const PlanListener& listener,
         b.lookup_brief(F::maps(maps).own_addresses, b.part(frame.key, &F::Key::daddr), next).release();
     const auto proxy = std::ranges::find(plan.proxies, listener.proxy, &model::PlanProxy::id);
     if (has_source_routes(plan, F::family)) fresh.route(&F::Route::proxy) = listener.proxy;
-    if (maps.proxies)
-        fresh.proxy() = listener.proxy;
-    else
-        fresh.group() = proxy->default_group;
+    if (maps.proxies || maps.refusals) fresh.proxy() = listener.proxy;
+    if (!maps.proxies) fresh.group() = proxy->default_group;
     b.jump(matched);
     b.bind(next);
 }

@@ -119,6 +119,9 @@ Maps::Maps(const model::Plan& plan)
 {
     using model::Algorithm;
     if (plan.goes_across()) across = across_maps(plan);
+    if (plan.proxies.size() > 1)
+        refusals.emplace("refusals", bpf::MapType::percpu_array,
+                         ids_end(plan.proxies) * model::refusals_count);
     if (plan.has_features()) proxies.emplace("proxies", bpf::MapType::array, ids_end(plan.proxies));
     const bool limits_targets = has_limit(plan, per_target, both_families);
     if (limits_targets || has_limit(plan, per_source, both_families))
@@ -173,6 +176,7 @@ std::vector<const bpf::MapSpec*> Maps::all() const
           static_cast<const bpf::MapSpec*>(&slots), static_cast<const bpf::MapSpec*>(&counters),
           static_cast<const bpf::MapSpec*>(&exits), static_cast<const bpf::MapSpec*>(&backlog)})
         maps.push_back(each);
+    if (refusals) maps.push_back(&*refusals);
     if (proxies) maps.push_back(&*proxies);
     if (limits) maps.push_back(&*limits);
     if (target_buckets) maps.push_back(&*target_buckets);

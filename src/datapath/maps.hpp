@@ -77,7 +77,10 @@ struct Maps {
     std::optional<bpf::Map<u32, model::SourceRow>> nat_sources;
     bpf::Map<u32, model::TargetCounters> counters; ///< by target id, per CPU
     bpf::Map<u32, u64> exits;                      ///< by reason, per CPU
-    bpf::Map<u32, model::BacklogRow> backlog;      ///< by backlog_row of families: where a ring is at
+    /// By proxy id times model::refusals_count plus refusal_index(), per CPU. Where there is one proxy,
+    /// `exits` says it all.
+    std::optional<bpf::Map<u32, u64>> refusals;
+    bpf::Map<u32, model::BacklogRow> backlog; ///< by backlog_row of families: where a ring is at
     /// Where lb tells senders that their packets do not fit: one row, per CPU.
     std::optional<bpf::Map<u32, model::AnswersRow>> answers;
     /// Only with `stats-enabled`: new connections (model::FlowOpened), and those that found no room there.

@@ -20,7 +20,7 @@ template <class F> void read_proxy(Dsl& b, const Maps& maps, const NewFlowFrame<
     fresh.group() = row(&ProxyRow::group);
     if (fresh.algorithm) (*fresh.algorithm)() = b.let<u32>("algorithm", row(&ProxyRow::algorithm));
     if (fresh.session_ns) (*fresh.session_ns)() = row(&ProxyRow::session_ns);
-    if (maps.limits) fresh.proxy() = row(&ProxyRow::id);
+    if (maps.limits || maps.refusals) fresh.proxy() = row(&ProxyRow::id);
 }
 template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V4>&, Ways&);
 template void read_proxy(Dsl&, const Maps&, const NewFlowFrame<V6>&, Ways&);
@@ -121,14 +121,23 @@ template void pick_target(Dsl&, const model::Plan&, const Maps&, const Frame<V6>
                           Ways&);
 
 template <class F>
-View<model::TargetRow> read_target(Dsl& b, const Maps& maps, const Frame<F>& frame, Ways& ways)
+View<model::TargetRow> read_target(Dsl& b, const Maps& maps, const Frame<F>& frame,
+                                   const NewFlowFrame<F>& fresh, Ways& ways)
 {
     b.note("the target's row");
-    return b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
+    auto row = b.lookup_brief(maps.targets, frame.index, ways.to(Reason::internal));
+    // What the listener's leaf has written would be a constant to the verifier, which would follow each.
+    if (maps.refusals && (F::across || !maps.proxies))
+        fresh.proxy() = b.let<u32>("proxy", row(&model::TargetRow::proxy));
+    return row;
 }
-template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4>&, Ways&);
-template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6>&, Ways&);
-template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4To6>&, Ways&);
-template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6To4>&, Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4>&, const NewFlowFrame<V4>&,
+                                            Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6>&, const NewFlowFrame<V6>&,
+                                            Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V4To6>&,
+                                            const NewFlowFrame<V4To6>&, Ways&);
+template View<model::TargetRow> read_target(Dsl&, const Maps&, const Frame<V6To4>&,
+                                            const NewFlowFrame<V6To4>&, Ways&);
 
 } // namespace lb::datapath

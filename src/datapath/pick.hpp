@@ -28,8 +28,10 @@ template <class F>
 void pick_target(bpf::Dsl& b, const model::Plan& plan, const Maps& maps, const Frame<F>& frame,
                  const NewFlowFrame<F>& fresh, Ways& ways);
 
-/// Emits the lookup of the row of the target in `frame.index`.
+/// Emits the lookup of the row of the target in `frame.index`; from here on its proxy is in `fresh.proxy`,
+/// where there are several.
 template <class F>
-bpf::View<model::TargetRow> read_target(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame, Ways& ways);
+bpf::View<model::TargetRow> read_target(bpf::Dsl& b, const Maps& maps, const Frame<F>& frame,
+                                        const NewFlowFrame<F>& fresh, Ways& ways);
 
 } // namespace lb::datapath

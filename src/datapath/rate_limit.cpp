@@ -133,7 +133,8 @@ void take_token(const Limiter<F, L4>& limiter, const Asked<F>& asked, const View
     auto buckets = kind.per_source
                        ? source_buckets(b, limiter.maps, asked, admitted)
                        : b.lookup_brief(*limiter.maps.target_buckets, limiter.frame.index, admitted);
-    spend(b, std::move(buckets), kind.bucket, rate, asked.now, admitted, limiter.ways.to(kind.refused));
+    spend(b, std::move(buckets), kind.bucket, rate, asked.now, admitted,
+          limiter.ways.refuse(kind.refused, limiter.fresh.proxy));
     b.bind(admitted);
 }
 

@@ -212,7 +212,7 @@ void translate(const Siit& in, const View<typename F::Header>& ip, PacketPointer
         frame.index() = given;
     }
     hash_flow(b, frame.key, fresh.hash);
-    auto row = read_target(b, in.maps, frame, in.ways);
+    auto row = read_target(b, in.maps, frame, fresh, in.ways);
     insert_flow(b, in.plan, in.maps, &in.context, frame, fresh, headers, std::move(row), flow, in.ways,
                 admitted);
     b.jump(apply);

@@ -2,6 +2,7 @@
 // listing are made from this one list. `verdict` is what happens to the packet there.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -153,5 +154,25 @@ inline constexpr std::array reasons = {
 inline constexpr u32 reasons_count = reasons.size();
 
 constexpr const ReasonInfo& info(Reason reason) { return reasons[static_cast<u32>(reason)]; }
+
+/// Those by which a proxy refuses connections and packets of its own; counted for each proxy as well.
+inline constexpr std::array refusals = {
+    Reason::no_target,
+    Reason::table_full,
+    Reason::no_source_port,
+    Reason::no_source_address,
+    Reason::denied,
+    Reason::source_connection_rate,
+    Reason::source_packet_rate,
+    Reason::target_connection_rate,
+    Reason::target_packet_rate,
+};
+inline constexpr u32 refusals_count = refusals.size();
+
+/// Where it stands in that list.
+constexpr u32 refusal_index(Reason reason)
+{
+    return static_cast<u32>(std::ranges::find(refusals, reason) - refusals.begin());
+}
 
 } // namespace lb::model

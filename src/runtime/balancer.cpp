@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
+#include <numeric>
 
 #include "datapath/generate.hpp"
 #include "kernel/features.hpp"
@@ -219,16 +220,39 @@ Result<Collected> Balancer::collect_idle(const std::function<void(const Connecti
     return sum;
 }
 
+// A row's sum over all CPUs.
+Result<u64> Balancer::count(const std::string& map, u32 row) const
+{
+    const auto counts = tables_[map].lookup_percpu<u32, u64>(row);
+    if (!counts) return std::unexpected(counts.error());
+    return std::reduce(counts->begin(), counts->end());
+}
+
+Result<void> Balancer::add_refusals(Totals& totals) const
+{
+    for (const auto& proxy : plan_.proxies)
+        for (u32 i = 0; i < model::refusals_count; ++i) {
+            auto& sum = totals.refused[proxy.id][i];
+            if (!tables_.has("refusals")) {
+                sum = totals.exits[static_cast<u32>(model::refusals[i])];
+                continue;
+            }
+            const auto counted = count("refusals", proxy.id * model::refusals_count + i);
+            if (!counted) return std::unexpected(counted.error());
+            sum = *counted;
+        }
+    return {};
+}
+
 Result<Totals> Balancer::totals() const
 {
     Totals totals;
     for (u32 reason = 0; reason < model::reasons_count; ++reason) {
-        const auto counts = tables_["exits"].lookup_percpu<u32, u64>(reason);
-        if (!counts) return std::unexpected(counts.error());
-        u64 sum = 0;
-        for (const u64 each : *counts) sum += each;
-        totals.exits.push_back(sum);
+        const auto sum = count("exits", reason);
+        if (!sum) return std::unexpected(sum.error());
+        totals.exits.push_back(*sum);
     }
+    if (auto added = add_refusals(totals); !added) return std::unexpected(added.error());
     for (const auto& target : plan_.targets) {
         const auto counts = tables_["counters"].lookup_percpu<u32, model::TargetCounters>(target.id);
         if (!counts) return std::unexpected(counts.error());

@@ -3,6 +3,7 @@
 // called. One thread.
 #pragma once
 
+#include <array>
 #include <csignal>
 #include <memory>
 #include <set>
@@ -22,7 +23,9 @@ namespace lb::runtime {
 struct Totals {
     std::vector<u64> exits = {};                       ///< by model::Reason
     std::map<u32, model::TargetCounters> targets = {}; ///< by target id
-    u64 half_open_evicted = 0;                         ///< connections that gave way to newer ones
+    /// By proxy id: what it has refused, by model::refusals.
+    std::map<u32, std::array<u64, model::refusals_count>> refused = {};
+    u64 half_open_evicted = 0; ///< connections that gave way to newer ones
 };
 
 class Balancer {
@@ -59,6 +62,8 @@ private:
                                  AttachPlan attach);
     Result<void> link_programs(const datapath::Maps& maps, const KernelFeatures& features,
                                const kernel::Resolver& resolver, const kernel::Program& ingress) const;
+    Result<u64> count(const std::string& map, u32 row) const;
+    Result<void> add_refusals(Totals& totals) const;
     Result<void> follow_ways();
     Result<void> follow_inside();
 

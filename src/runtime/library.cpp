@@ -61,10 +61,19 @@ Result<Statistics> LoadBalancer::statistics() const
                                       .reply_packets = counters.reply_packets,
                                       .reply_bytes = counters.reply_bytes});
     }
+    const auto exit = [](const model::ReasonInfo& reason, u64 packets) {
+        return ExitStatistics{
+            .reason = std::string(reason.name), .meaning = std::string(reason.text), .packets = packets};
+    };
+    for (const auto& proxy : plan.proxies) {
+        const auto& refused = totals->refused.at(proxy.id);
+        statistics.proxies.push_back({.proxy = proxy.name});
+        for (const model::Reason reason : model::refusals)
+            statistics.proxies.back().refused.push_back(
+                exit(model::info(reason), refused[model::refusal_index(reason)]));
+    }
     for (const auto& reason : model::reasons)
-        statistics.exits.push_back({.reason = std::string(reason.name),
-                                    .meaning = std::string(reason.text),
-                                    .packets = totals->exits[static_cast<u32>(reason.reason)]});
+        statistics.exits.push_back(exit(reason, totals->exits[static_cast<u32>(reason.reason)]));
     return statistics;
 }
 

@@ -27,6 +27,19 @@ void StatsLog::closed(const ConnectionClosed& event)
     if (may_show()) spdlog::info("connection {}", to_text(event));
 }
 
+namespace {
+
+void log_refusals(const std::string& proxy, const std::array<u64, model::refusals_count>& refused)
+{
+    std::string text;
+    for (const model::Reason reason : model::refusals)
+        if (const u64 packets = refused[model::refusal_index(reason)]; packets > 0)
+            text += fmt::format(" {}={}", info(reason).name, packets);
+    if (!text.empty()) spdlog::info("refused: proxy={}{}", proxy, text);
+}
+
+} // namespace
+
 void StatsLog::totals(u64 live) const
 {
     const auto totals = balancer_.totals();
@@ -44,6 +57,7 @@ void StatsLog::totals(u64 live) const
         if (const u64 packets = totals->exits[static_cast<u32>(reason.reason)]; packets > 0)
             exits += fmt::format(" {}={}", reason.name, packets);
     spdlog::info("exits:{}", exits);
+    for (const auto& proxy : balancer_.plan().proxies) log_refusals(proxy.name, totals->refused.at(proxy.id));
 }
 
 } // namespace lb::runtime

@@ -119,6 +119,18 @@ model::TargetCounters Bench::counters(u32 target) const
     return sum;
 }
 
+std::map<std::pair<u32, model::Reason>, u64> Bench::refused() const
+{
+    std::map<std::pair<u32, model::Reason>, u64> counted;
+    for (const auto& proxy : plan_.proxies)
+        for (const model::Reason reason : model::refusals) {
+            const u32 row = proxy.id * model::refusals_count + model::refusal_index(reason);
+            for (const u64 each : must(map("refusals").lookup_percpu<u32, u64>(row)))
+                if (each > 0) counted[{proxy.id, reason}] += each;
+        }
+    return counted;
+}
+
 std::optional<model::Flow4> Bench::flow(const model::FlowKey4& key) const
 {
     return must(map("flows4").lookup<model::FlowKey4, model::Flow4>(key));

@@ -74,6 +74,8 @@ public:
     /// target.
     std::map<model::Reason, u64> exits() const;
     model::TargetCounters counters(u32 target = 0) const;
+    /// What each proxy (by id) has refused; what was never counted is left out. Only with several proxies.
+    std::map<std::pair<u32, model::Reason>, u64> refused() const;
     std::optional<model::Flow4> flow(const model::FlowKey4& key) const;
     std::vector<kernel::Entry<model::FlowKey4, model::Flow4>> flows() const;
 

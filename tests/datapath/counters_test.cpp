@@ -187,3 +187,48 @@ TEST_CASE("a connection that was refused is not told of", "[counters]")
     CHECK(told == 2); // one, and one that may be half-open
     CHECK(must(events.lost()) == 0);
 }
+
+TEST_CASE("a refusal is counted for the proxy that the packet was for", "[counters]")
+{
+    using Refused = std::map<std::pair<u32, Reason>, u64>;
+    // With an algorithm that asks for the proxies' rows, and without.
+    const std::string algorithm = GENERATE(R"("algorithm": "maglev")", R"("algorithm": "random")");
+    const Bench bench(config_text({{.name = "a", .more = algorithm},
+                                   {.name = "b", .port = 81, .target = R"({"ip": "10.0.0.1", "port": 81})"},
+                                   {.name = "c", .port = 82, .target = R"({"ip": "10.0.0.1", "port": 82})"}},
+                                  R"("max-connections": 1)"));
+    for (const u16 port : {u16{1}, u16{2}}) {
+        bench.in(request(port, 0));
+        bench.out(answer(port, 0));
+    }
+    bench.in(request(3, 0, 82));
+    bench.in(request(4, 0, 82));
+    bench.in(request(5, 0, 81));
+    CHECK(bench.refused() == Refused{{{2, Reason::table_full}, 2}, {{1, Reason::table_full}, 1}});
+    CHECK(bench.exits() == std::map<Reason, u64>{{Reason::table_full, 3}});
+    must(bench.map("groups").update(bench.plan().proxies.at(1).default_group, model::GroupRow{}));
+    bench.in(request(6, 0, 81));
+    CHECK(bench.refused() ==
+          Refused{{{2, Reason::table_full}, 2}, {{1, Reason::table_full}, 1}, {{1, Reason::no_target}, 1}});
+}
+
+TEST_CASE("the same between IP versions, and where a client's source route leads elsewhere", "[counters]")
+{
+    using Refused = std::map<std::pair<u32, Reason>, u64>;
+    const std::string mode = R"("forwarding": {"mode": "full-nat"})";
+    const Bench bench(config_text(
+        {{.name = "four", .port = 81, .more = mode},
+         {.name = "six",
+          .target = R"({"ip": "2001:db8:a::1", "port": 8080})",
+          .more = mode + R"(, "source-routes": [{"source": "198.51.100.0/24",
+                                                 "target": {"ip": "2001:db8:a::2", "port": 8080}}])"}},
+        R"("full-nat": {"addresses": ["10.0.0.254", "2001:db8:a::fe"], "ports": "20000-20000"})"));
+    bench.in(request(1, 0));
+    // The only port is taken; one that is half-open would give it to the next.
+    bench.in(build({.saddr = lab::ip6("2001:db8:a::2"),
+                    .daddr = lab::ip6("2001:db8:a::fe"),
+                    .l4 = Udp{.sport = 8080, .dport = 20000}}));
+    REQUIRE(bench.refused() == Refused{});
+    CHECK(bench.in(request(2, 0)).verdict == xdp_drop);
+    CHECK(bench.refused() == Refused{{{1, Reason::no_source_port}, 1}});
+}

@@ -372,3 +372,20 @@ TEST_CASE("one packet for each reason moves its counter and no other", "[datapat
         CHECK((passage.frame == each.frame) == !translated);
     }
 }
+
+TEST_CASE("what a proxy refuses is counted for that proxy, and for no other", "[datapath][counters]")
+{
+    using Refused = std::map<std::pair<u32, Reason>, u64>;
+    for (const Reason reason : model::refusals) {
+        INFO(model::info(reason).name);
+        Case each = case_of(reason);
+        const auto end = each.config.find("], \"settings\"");
+        each.config.insert(end, R"(,{"name": "other", "listen": {"interfaces": ["eth0"], "port": 99},
+                                     "default-target": {"ip": "10.0.0.9", "port": 8080}})");
+        const Bench bench(each.config);
+        each.before(bench);
+        CHECK(bench.refused() == Refused{});
+        CHECK(bench.in(each.frame).verdict == xdp_drop);
+        CHECK(bench.refused() == Refused{{{0, reason}, 1}});
+    }
+}

@@ -71,7 +71,10 @@ TEST_CASE("the same of IPv6 connections, which go when they are idle, too", "[e2
 TEST_CASE("totals and exits by reason are logged every ten seconds, and lines about connections are bounded",
           "[e2e]")
 {
-    Balanced lab(config({proxy({})}, R"("stats-enabled": true)"));
+    Balanced lab(
+        config({proxy({}), proxy({.name = "closed", .port = 81, .more = R"("deny": ["0.0.0.0/0"])"})},
+               R"("stats-enabled": true)"));
+    run_questions({.call = lab.from_c1("203.0.113.80:81"), .sockets = 5, .per_socket = 1, .timeout = 100ms});
     const Tally udp =
         run_questions({.call = lab.from_c1(vip_web), .sockets = 4000, .per_socket = 1, .cpus = {client_cpu}});
     REQUIRE(udp.answered() == 4000);
@@ -86,7 +89,9 @@ TEST_CASE("totals and exits by reason are logged every ten seconds, and lines ab
     INFO(shown << " shown, " << found[0]);
     CHECK(shown + std::stoul(found[2]) + std::stoul(found[3]) == std::stoul(found[1]));
     CHECK(shown >= 500);
-    CHECK(count_lines(log, "exits: forwarded=4000 .*no_listener=1 .*reply_forwarded=4000") == 1);
+    CHECK(count_lines(log, "exits: forwarded=4000 .*no_listener=1 .*denied=5 .*reply_forwarded=4000") == 1);
+    CHECK(count_lines(log, "refused: proxy=closed denied=5\n") == 1);
+    CHECK(count_lines(log, "refused: ") == 1);
 }
 
 TEST_CASE("without stats-enabled nothing is told of single connections", "[e2e]")
