@@ -155,6 +155,14 @@ inline constexpr u32 reasons_count = reasons.size();
 
 constexpr const ReasonInfo& info(Reason reason) { return reasons[static_cast<u32>(reason)]; }
 
+/// Drops that are somebody's to mend: of the configuration, of the host, of lb. The log warns of them.
+inline constexpr std::array complaints = {
+    Reason::no_target,        Reason::table_full,    Reason::no_source_port, Reason::no_source_address,
+    Reason::internal,         Reason::dsr_tagged,    Reason::dsr_no_route,   Reason::dsr_not_on_link,
+    Reason::dsr_no_neighbour, Reason::dsr_no_device, Reason::dsr_failed,     Reason::siit_failed,
+    Reason::egress_failed,
+};
+
 /// Those by which a proxy refuses connections and packets of its own; counted for each proxy as well.
 inline constexpr std::array refusals = {
     Reason::no_target,

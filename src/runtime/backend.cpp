@@ -283,9 +283,7 @@ Result<void> serve(Running& running)
 // Settings come before the VIPs: from its first moment on lo, nobody may learn by ARP that a VIP is here.
 Result<Running> bring_up(const model::Backend& backend, State& state)
 {
-    const auto mounted = kernel::ensure_bpffs();
-    if (!mounted) return std::unexpected(mounted.error());
-    if (*mounted == kernel::Mounted::by_us) state.bpffs_mounted = true;
+    if (auto mounted = mount_bpffs(state); !mounted) return std::unexpected(mounted.error());
     const auto pins = kernel::PinFolder::create(backend.instance);
     if (!pins) return std::unexpected(pins.error());
     if (auto saved = save_state(backend.instance, state); !saved) return std::unexpected(saved.error());

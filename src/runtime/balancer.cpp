@@ -37,9 +37,7 @@ Result<Balancer> Balancer::start(const model::Config& config, std::optional<Kern
     if (!lock) return std::unexpected(lock.error());
     auto state = load_state(instance);
     if (!state) return std::unexpected(state.error());
-    const auto mounted = kernel::ensure_bpffs();
-    if (!mounted) return std::unexpected(mounted.error());
-    if (*mounted == kernel::Mounted::by_us) state->bpffs_mounted = true;
+    if (auto mounted = mount_bpffs(*state); !mounted) return std::unexpected(mounted.error());
     // The monitor is there before addresses are listed, so that no change falls between the two.
     auto monitor = kernel::HostMonitor::open();
     if (!monitor) return std::unexpected(monitor.error());
@@ -243,6 +241,8 @@ Result<void> Balancer::add_refusals(Totals& totals) const
         }
     return {};
 }
+
+Result<u64> Balancer::counted(model::Reason reason) const { return count("exits", static_cast<u32>(reason)); }
 
 Result<Totals> Balancer::totals() const
 {

@@ -45,6 +45,8 @@ public:
     /// New connections, with `stats-enabled`; null without.
     OpenedEvents* opened_events() { return events_ ? &*events_ : nullptr; }
     Result<Totals> totals() const;
+    /// How many packets have been dropped for a reason.
+    Result<u64> counted(model::Reason dropped) const;
     /// Takes programs, pins and host settings back.
     Result<void> take_off();
 

@@ -6,6 +6,7 @@
 #include <csignal>
 
 #include "runtime/balancer.hpp"
+#include "runtime/drop_warnings.hpp"
 #include "runtime/stats_log.hpp"
 
 namespace lb::runtime {
@@ -27,6 +28,7 @@ class Daemon {
 public:
     explicit Daemon(Balancer& balancer)
         : balancer_(balancer),
+          drops_(balancer),
           signals_(io_, SIGTERM, SIGINT, detach_signal),
           hangup_(io_, SIGHUP),
           addresses_(io_, balancer.monitor_fd()),
@@ -94,6 +96,7 @@ private:
                 if (collected->removed > 0)
                     spdlog::debug("{} idle connections removed, {} left", collected->removed, connections_);
             }
+            drops_.look();
             collect_later();
         });
     }
@@ -124,6 +127,7 @@ private:
     }
 
     Balancer& balancer_;
+    DropWarnings drops_;
     asio::io_context io_{1};
     asio::signal_set signals_;
     asio::signal_set hangup_;

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <thread>
 
+#include "kernel/bpffs.hpp"
 #include "kernel/verifier_log.hpp"
 #include "runtime/balancer.hpp"
 
@@ -32,6 +33,14 @@ void end_holder(const std::string& instance)
     for (auto waited = 0ms; waited < end_patience && kernel::InstanceLock::holder(lock_file(instance));
          waited += 20ms)
         std::this_thread::sleep_for(20ms);
+}
+
+Result<void> mount_bpffs(State& state)
+{
+    const auto mounted = kernel::ensure_bpffs();
+    if (!mounted) return std::unexpected(mounted.error());
+    if (*mounted == kernel::Mounted::by_us) state.bpffs_mounted = true;
+    return {};
 }
 
 Result<std::vector<kernel::Interface>> find_interfaces(const std::vector<std::string>& names)

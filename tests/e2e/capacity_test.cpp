@@ -36,6 +36,8 @@ TEST_CASE("live connections from one CPU are all held up to the table's end, and
     CHECK(who(lab.from_c1(vip_web), 800ms) == "failed: connect: Connection timed out");
     // The one too many did not push another out.
     CHECK(alive(connections) == 1512);
+    CHECK(wait_for_log(lab.lb,
+                       "1 packets dropped as table_full: the connection table is full (max-connections)"));
 }
 
 TEST_CASE("connections that are idle for longer than the timeout make room", "[e2e]")

@@ -124,6 +124,32 @@ TEST_CASE("full NAT sends from the pool that the file names", "[e2e][full-nat]")
     CHECK(sources["10.0.0.101"] > 50);
 }
 
+TEST_CASE("full NAT without a port left refuses, says so once, and what to do", "[e2e][full-nat]")
+{
+    Topology net;
+    const auto servers = start_backends(net);
+    cut_off(net);
+    Daemon lb(net.balancer, config({full_proxy()}, R"("full-nat": {"ports": "20000-20003"})"),
+              instance_name());
+    lb.start();
+    std::vector<std::unique_ptr<Connection>> kept;
+    std::size_t refused = 0;
+    for (int i = 0; i < 16; ++i) {
+        kept.push_back(
+            std::make_unique<Connection>(Call{.to = vip_web, .netns = net.c1.fd(), .timeout = 100ms}));
+        if (!kept.back()->ok()) ++refused;
+    }
+    CHECK(refused >= 4); // three targets, four ports each
+    const std::string mend =
+        ": no free source port for a connection that looks like another to its target; in "
+        "full-nat: give settings.full-nat more addresses or ports";
+    CHECK(wait_for_log(lb, "packets dropped as no_source_port" + mend));
+    const std::string log = lb.log();
+    CHECK(log.find(mend) == log.rfind(mend));
+    for (auto& each : kept)
+        if (each->ok()) CHECK(each->ask());
+}
+
 TEST_CASE("full NAT and the host's own sockets keep to ports of their own", "[e2e][full-nat]")
 {
     Topology net;

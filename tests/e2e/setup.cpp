@@ -58,6 +58,16 @@ std::string call_until(const Call& call, Milliseconds limit,
 
 } // namespace
 
+bool wait_for_log(const Daemon& lb, const std::string& text, Milliseconds limit)
+{
+    const auto end = std::chrono::steady_clock::now() + limit;
+    while (lb.log().find(text) == std::string::npos) {
+        if (std::chrono::steady_clock::now() > end) return false;
+        std::this_thread::sleep_for(50ms);
+    }
+    return true;
+}
+
 std::string who_until(const Call& call, const std::string& wanted, Milliseconds limit)
 {
     return call_until(call, limit, [&](const std::string& answer) { return answer == wanted; });

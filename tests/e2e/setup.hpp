@@ -61,6 +61,8 @@ struct Balanced {
 
 /// Who answers a call, or `failed: WHY`.
 std::string who(Call call, Milliseconds timeout = 2s);
+/// Waits until lb has logged it.
+bool wait_for_log(const Daemon& lb, const std::string& text, Milliseconds limit = 7s);
 /// How often a reason was counted, on all CPUs.
 u64 counted(const Namespace& where, model::Reason reason);
 /// Calls until the answer is `wanted`; the last answer.
