@@ -8,8 +8,11 @@
 #include <vector>
 
 #include "bench.hpp"
+#include "lab/chance.hpp"
 
 namespace lb::test {
+
+using lab::chi_square_bound;
 
 /// Pearson's chi-square of counts against weights, over those with a weight above 0.
 inline double chi_square(std::span<const u32> counts, std::span<const u32> weights)
@@ -22,16 +25,6 @@ inline double chi_square(std::span<const u32> counts, std::span<const u32> weigh
         if (weights[i] > 0) result += std::pow(counts[i] - expected, 2) / expected;
     }
     return result;
-}
-
-/// What a fair choice among `targets` exceeds once in a million times: the cube of a normal distribution
-/// (Wilson and Hilferty).
-inline double chi_square_bound(std::size_t targets)
-{
-    constexpr double normal = 4.753; // one in a million is beyond
-    const double degrees = static_cast<double>(targets) - 1;
-    const double part = 2 / (9 * degrees);
-    return degrees * std::pow(1 - part + normal * std::sqrt(part), 3);
 }
 
 /// The i-th target of the tests: 10.0.1.0 and on, or 2001:db8:b::.

@@ -1,5 +1,9 @@
 #include "setup.hpp"
 
+#include <cmath>
+
+#include "lab/chance.hpp"
+
 #include <functional>
 #include <regex>
 
@@ -66,6 +70,24 @@ bool wait_for_log(const Daemon& lb, const std::string& text, Milliseconds limit)
         std::this_thread::sleep_for(50ms);
     }
     return true;
+}
+
+void check_shares(const Tally& tally, const std::map<std::string, double>& weights, u64 connections)
+{
+    INFO(tally.text());
+    CHECK(tally.failed() == 0);
+    double sum = 0, square = 0;
+    std::size_t choices = 0;
+    for (const auto& [name, weight] : weights) sum += weight;
+    for (const auto& [name, weight] : weights) {
+        const double part = tally.percent(name) / 100, expected = weight / sum;
+        if (weight == 0) CHECK(part == 0);
+        if (weight == 0) continue;
+        square += std::pow(part - expected, 2) / expected;
+        ++choices;
+    }
+    square *= static_cast<double>(connections == 0 ? tally.answered() : connections);
+    CHECK(square < chi_square_bound(choices));
 }
 
 std::string who_until(const Call& call, const std::string& wanted, Milliseconds limit)

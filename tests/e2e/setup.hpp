@@ -3,6 +3,7 @@
 #pragma once
 
 #include <catch2/catch.hpp>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,12 @@ struct Balanced {
     }
     Call from_c2(const std::string& to) const { return {.to = to, .netns = net.c2.fd()}; }
 };
+
+/// Checks that nothing failed, and that the targets have what these weights give them, as far as chance goes.
+/// `connections`: how many choices there were; 0: as many as answers.
+void check_shares(const Tally& tally, const std::map<std::string, double>& weights, u64 connections = 0);
+/// As the targets of three_targets should have it.
+inline const std::map<std::string, double> three_shares = {{"b1", 50}, {"b2", 30}, {"b3", 20}};
 
 /// Who answers a call, or `failed: WHY`.
 std::string who(Call call, Milliseconds timeout = 2s);
