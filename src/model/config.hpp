@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lb/base/address.hpp"
+#include "model/health_check.hpp"
 
 namespace lb::model {
 
@@ -44,6 +45,8 @@ struct TargetConfig {
     Endpoint endpoint = {};
     u32 weight =
         100; ///< percent mode: 1..100, the sum of several is 100; relative: 0.., at least one above 0
+    HealthCheck health_check = {}; ///< of all levels
+    bool enabled = true;           ///< false: takes nothing new
 };
 
 struct RouteConfig {
@@ -90,6 +93,8 @@ struct ProxyConfig {
     std::vector<Prefix> allow = {}; ///< no host bits, unique; not empty: who isn't named is denied
     std::vector<Prefix> deny = {};  ///< no host bits, unique
     RateLimitKinds rate_limits = {};
+    HealthCheck health_check = {}; ///< for targets that say nothing else
+    AllUnhealthy all_unhealthy = AllUnhealthy::keep;
 };
 
 /// Times after which an idle flow is forgotten, besides `connection_timeout`, where they are written. See
@@ -118,6 +123,8 @@ struct Settings {
     FullNatConfig full_nat = {};
     RateLimitKinds rate_limits = {}; ///< for proxies that say nothing else
     u32 maglev_table_size = 0;       ///< a prime; 0: auto, by the number of targets
+    bool health_check_enabled = false;
+    HealthCheck health_check = {}; ///< for proxies that say nothing else
 };
 
 struct Config {

@@ -44,7 +44,11 @@ inline constexpr std::string_view prefix_form = "an IP address or a prefix such 
 std::chrono::seconds read_timeout(const Node& node);
 
 /// A group: a list, or one target as an object. Without a weight mode (it was wrong) the rules about it are
-/// left out.
-std::vector<TargetConfig> read_targets(const Node& node, std::optional<WeightMode> mode);
+/// left out. `check`: of targets that say nothing else.
+std::vector<TargetConfig> read_targets(const Node& node, std::optional<WeightMode> mode,
+                                       const HealthCheck& check);
+
+/// The health check of one level; what it leaves out is as in the one above.
+HealthCheck read_health_check(const Node& node, const HealthCheck& above);
 
 } // namespace lb::model

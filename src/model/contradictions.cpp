@@ -1,6 +1,7 @@
 #include "model/contradictions.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "model/json_text.hpp"
 #include "model/maglev.hpp"
@@ -43,6 +44,7 @@ public:
         look_at_table();
         look_at_lists();
         look_at_limits();
+        look_at_repeated();
         return std::move(found_);
     }
 
@@ -56,6 +58,7 @@ private:
     void look_at_table();
     void look_at_lists();
     void look_at_limits();
+    void look_at_repeated();
     void look_at_burst(std::string_view kind, std::string_view key, std::string_view rate_key,
                        const RateConfig& own, const RateConfig& general);
     Family family() const; // of both sides, where the mode keeps it
@@ -217,6 +220,26 @@ void Finder::look_at_limits()
     };
     look("per-source", proxy_.rate_limits.per_source, settings_.rate_limits.per_source);
     look("per-target", proxy_.rate_limits.per_target, settings_.rate_limits.per_target);
+}
+
+// A target is one and the same in all groups of its proxy.
+void Finder::look_at_repeated()
+{
+    std::map<Endpoint, const TargetConfig*> first;
+    for (const TargetConfig& target : proxy_.default_targets) first.try_emplace(target.endpoint, &target);
+    for (std::size_t i = 0; i < proxy_.source_routes.size(); ++i) {
+        const auto& targets = proxy_.source_routes[i].targets;
+        for (std::size_t j = 0; j < targets.size(); ++j) {
+            const TargetConfig& other = *first.try_emplace(targets[j].endpoint, &targets[j]).first->second;
+            const std::string name = quoted(targets[j].endpoint.text());
+            if (other.enabled != targets[j].enabled)
+                add({"source-routes", i, "targets", j}, name,
+                    R"(in and out of service: expected the same "enabled" wherever it is named)");
+            if (other.health_check != targets[j].health_check)
+                add({"source-routes", i, "targets", j}, name,
+                    R"(checked in different ways: expected the same "health-check" wherever it is named)");
+        }
+    }
 }
 
 } // namespace

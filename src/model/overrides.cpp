@@ -65,7 +65,8 @@ Result<Config> apply_overrides(std::optional<Config> file, const Overrides& flag
         ProxyConfig& proxy = config.proxies.front();
         if (!flags.interfaces.empty()) proxy.listen.interfaces = flags.interfaces;
         if (flags.port) proxy.listen.port = *flags.port;
-        if (flags.target) proxy.default_targets = {{.endpoint = *flags.target}};
+        if (flags.target)
+            proxy.default_targets = {{.endpoint = *flags.target, .health_check = proxy.health_check}};
         if (const auto found = contradictions(proxy, config.settings); !found.empty())
             return refuse("with these flags: " + text(found.front()));
     }

@@ -80,7 +80,7 @@ private:
     void add_proxy(const ProxyConfig& proxy);
     void add_listeners(const ProxyConfig& config, u32 proxy);
     u32 add_group(const std::vector<TargetConfig>& targets, const ProxyConfig& config, u32 proxy);
-    u32 add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy);
+    u32 add_target(const TargetConfig& target, const ProxyConfig& config, u32 proxy);
     bool add_prefixes(const ProxyConfig& proxy, u32 id);
     void sort_listeners();
 
@@ -111,8 +111,9 @@ u32 carried_how(const ProxyConfig& config)
     return config.algorithm == Algorithm::maglev || config.algorithm == Algorithm::source_hash ? 2 : 1;
 }
 
-u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32 proxy)
+u32 Planner::add_target(const TargetConfig& target, const ProxyConfig& config, u32 proxy)
 {
+    const Endpoint& endpoint = target.endpoint;
     const u32 id = target_ids_.id_of(config.name + "/" + endpoint.text());
     if (known_targets_.insert(id).second) {
         plan_.targets.push_back({.id = id,
@@ -120,7 +121,9 @@ u32 Planner::add_target(const Endpoint& endpoint, const ProxyConfig& config, u32
                                  .endpoint = endpoint,
                                  .carried = carried_how(config),
                                  .fast_nat = is_fast_nat(config.forwarding.mode, config.forwarding.path),
-                                 .full_nat = config.forwarding.mode == ForwardingMode::full_nat});
+                                 .full_nat = config.forwarding.mode == ForwardingMode::full_nat,
+                                 .enabled = target.enabled,
+                                 .health_check = target.health_check});
         if (endpoint.ip.is_loopback()) plan_.loopback_targets = true;
     }
     return id;
@@ -132,7 +135,7 @@ u32 Planner::add_group(const std::vector<TargetConfig>& targets, const ProxyConf
     PlanGroup group{.id = static_cast<u32>(plan_.groups.size()), .proxy = proxy};
     GroupKey key{proxy, {}};
     for (const auto& target : targets) {
-        const u32 id = add_target(target.endpoint, config, proxy);
+        const u32 id = add_target(target, config, proxy);
         group.members.push_back({id, target.weight});
         key.second.emplace_back(id, target.weight);
     }
@@ -189,7 +192,8 @@ void Planner::add_proxy(const ProxyConfig& proxy)
          .persistence = proxy.persistence,
          .has_prefixes = add_prefixes(proxy, id),
          .per_source = merged(proxy.rate_limits.per_source, config_.settings.rate_limits.per_source),
-         .per_target = merged(proxy.rate_limits.per_target, config_.settings.rate_limits.per_target)});
+         .per_target = merged(proxy.rate_limits.per_target, config_.settings.rate_limits.per_target),
+         .all_unhealthy = proxy.all_unhealthy});
 }
 
 // Where one prefix is in both lists, deny wins. Returns whether there are any.
@@ -364,6 +368,11 @@ bool Plan::has_persistence() const
 bool Plan::has_dsr() const
 {
     return std::ranges::any_of(proxies, [](const PlanProxy& proxy) { return is_dsr(proxy.mode); });
+}
+
+bool Plan::checks_health(const PlanTarget& target) const
+{
+    return settings.health_check_enabled && target.health_check.type != HealthCheckType::none;
 }
 
 bool Plan::has_features() const

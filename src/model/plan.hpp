@@ -68,6 +68,7 @@ struct PlanProxy {
     bool has_prefixes = false;                            ///< some PlanPrefix is of this proxy
     PlanSourceLimits per_source = {};
     PlanLimits per_target = {};
+    AllUnhealthy all_unhealthy = AllUnhealthy::keep;
 
     const PlanRate& rate(Limit limit) const;
 };
@@ -88,6 +89,8 @@ struct PlanTarget {
     u32 carried = 0;       ///< as in Flow
     bool fast_nat = false; ///< its proxy translates, and lb sends
     bool full_nat = false; ///< it sees an address of lb's as the source
+    bool enabled = true;   ///< false: out of service, takes nothing new
+    HealthCheck health_check = {};
 };
 
 /// The target as the programs read it.
@@ -103,7 +106,7 @@ CarrierRow carrier_row(const PlanTarget& target, const PlanProxy& proxy,
 
 struct GroupMember {
     u32 target = 0; ///< target id
-    u32 weight = 0; ///< effective; 0 takes nothing new
+    u32 weight = 0; ///< of a plan: as configured; of a table: effective. 0 takes nothing new
 };
 
 /// Targets that share connections by weight, through one slot table.
@@ -163,7 +166,9 @@ struct Plan {
     bool expects_replies(Family family) const; ///< the same of those that arrive with this family
     bool lb_sends() const;                     ///< either: packets leave otherwise than by the kernel's stack
     bool has_persistence() const;              ///< some proxy keeps a client's address with its target
-    bool has_features() const;                 ///< some proxy asks for more than Maglev and NAT
+    /// Whether somebody asks the target how it is.
+    bool checks_health(const PlanTarget& target) const;
+    bool has_features() const; ///< some proxy asks for more than Maglev and NAT
 };
 
 inline constexpr u32 plan_slots_max = 1u << 25; ///< of all groups together

@@ -10,7 +10,7 @@
 namespace lb::model {
 namespace {
 
-constexpr std::array<std::string_view, 12> proxy_keys = {"name",
+constexpr std::array<std::string_view, 14> proxy_keys = {"name",
                                                          "listen",
                                                          "default-target",
                                                          "source-routes",
@@ -21,14 +21,19 @@ constexpr std::array<std::string_view, 12> proxy_keys = {"name",
                                                          "forwarding",
                                                          "allow",
                                                          "deny",
-                                                         "rate-limits"};
-constexpr std::array<std::string_view, 2> later_keys = {"health-check", "circuit-breaker"};
+                                                         "rate-limits",
+                                                         "health-check",
+                                                         "all-unhealthy"};
+constexpr std::array<std::string_view, 1> later_keys = {"circuit-breaker"};
 constexpr std::array<std::string_view, 5> listen_keys = {"interfaces", "egress-interfaces", "port", "address",
                                                          "protocol"};
 constexpr std::array<std::string_view, 3> route_keys = {"source", "target", "targets"};
 
 const Choices<WeightMode> weight_modes = {{"percent", WeightMode::percent},
                                           {"relative", WeightMode::relative}};
+
+const Choices<AllUnhealthy> all_unhealthy_choices = {{"keep", AllUnhealthy::keep},
+                                                     {"reject", AllUnhealthy::reject}};
 
 enum class Protocols { tcp, udp, both };
 const Choices<Protocols> protocols = {
@@ -105,7 +110,8 @@ void read_listen(const Node& node, ListenConfig& listen)
     }
 }
 
-void read_route_targets(const ObjectNode& object, std::optional<WeightMode> mode, RouteConfig& route)
+void read_route_targets(const ObjectNode& object, std::optional<WeightMode> mode, const HealthCheck& check,
+                        RouteConfig& route)
 {
     const auto one = object.find("target");
     const auto several = object.find("targets");
@@ -117,11 +123,12 @@ void read_route_targets(const ObjectNode& object, std::optional<WeightMode> mode
     } else if (several && several->kind() != JsonKind::array) {
         several->refuse(R"(expected a list, or "target" with one target)");
     } else {
-        route.targets = read_targets(one ? *one : *several, mode);
+        route.targets = read_targets(one ? *one : *several, mode, check);
     }
 }
 
-std::vector<RouteConfig> read_routes(const Node& node, std::optional<WeightMode> mode)
+std::vector<RouteConfig> read_routes(const Node& node, std::optional<WeightMode> mode,
+                                     const HealthCheck& check)
 {
     std::vector<RouteConfig> routes;
     if (node.kind() == JsonKind::array && node.shown() == "[]") return routes; // as if it weren't there
@@ -139,7 +146,7 @@ std::vector<RouteConfig> read_routes(const Node& node, std::optional<WeightMode>
                 if (!added) value->refuse("the same source as " + found->second->path());
             }
         }
-        read_route_targets(*object, mode, route);
+        read_route_targets(*object, mode, check, route);
     }
     return routes;
 }
@@ -186,11 +193,16 @@ ReadProxy read_proxy(const Node& node, const Settings& settings)
     std::optional<WeightMode> mode = WeightMode::percent;
     if (const auto value = object->find("weight-mode")) mode = value->choice(weight_modes);
     config.weight_mode = mode.value_or(WeightMode::percent);
-    if (const auto value = object->require("default-target", "a target or a list of targets")) {
-        config.default_targets = read_targets(*value, mode);
-    }
+    config.health_check = settings.health_check;
+    if (const auto value = object->find("health-check"))
+        config.health_check = read_health_check(*value, config.health_check);
+    if (const auto value = object->find("all-unhealthy"))
+        config.all_unhealthy = value->choice(all_unhealthy_choices).value_or(AllUnhealthy::keep);
+    if (const auto value = object->require("default-target", "a target or a list of targets"))
+        config.default_targets = read_targets(*value, mode, config.health_check);
     proxy.has_listen = node.problems().count() == listen_before;
-    if (const auto value = object->find("source-routes")) config.source_routes = read_routes(*value, mode);
+    if (const auto value = object->find("source-routes"))
+        config.source_routes = read_routes(*value, mode, config.health_check);
     read_admission(*object, config);
     if (node.problems().count() > problems_before) return proxy;
     for (const Contradiction& each : contradictions(config, settings))

@@ -7,20 +7,20 @@
 namespace lb::model {
 namespace {
 
-constexpr std::array<std::string_view, 11> known_keys = {"stats-enabled",
+constexpr std::array<std::string_view, 13> known_keys = {"stats-enabled",
                                                          "connection-timeout-sec",
                                                          "timeouts",
                                                          "max-connections",
                                                          "maglev-table-size",
                                                          "full-nat",
                                                          "rate-limits",
+                                                         "health-check-enabled",
+                                                         "health-check-defaults",
                                                          "xdp-mode",
                                                          "instance",
                                                          "on-exit",
                                                          "log"};
-constexpr std::array<std::string_view, 8> later_keys = {"health-check-enabled",
-                                                        "health-check-defaults",
-                                                        "default-drain-timeout-ms",
+constexpr std::array<std::string_view, 6> later_keys = {"default-drain-timeout-ms",
                                                         "drain-check-interval-ms",
                                                         "circuit-breaker",
                                                         "metrics",
@@ -94,6 +94,10 @@ Settings read_settings(const Node& node)
         settings.maglev_table_size = read_table_size(*value);
     if (const auto value = object->find("full-nat")) settings.full_nat = read_full_nat(*value);
     if (const auto value = object->find("rate-limits")) settings.rate_limits = read_default_limits(*value);
+    if (const auto value = object->find("health-check-enabled"))
+        settings.health_check_enabled = value->boolean().value_or(false);
+    if (const auto value = object->find("health-check-defaults"))
+        settings.health_check = read_health_check(*value, {});
     if (const auto value = object->find("xdp-mode"))
         settings.xdp_mode = value->choice(xdp_modes).value_or(XdpMode::automatic);
     if (const auto value = object->find("instance")) settings.instance = read_instance(*value);

@@ -9,9 +9,8 @@
 namespace lb::model {
 namespace {
 
-constexpr std::array<std::string_view, 3> known_keys = {"ip", "port", "weight"};
-constexpr std::array<std::string_view, 4> later_keys = {"host", "dns-refresh-seconds", "health-check",
-                                                        "enabled"};
+constexpr std::array<std::string_view, 5> known_keys = {"ip", "port", "weight", "health-check", "enabled"};
+constexpr std::array<std::string_view, 2> later_keys = {"host", "dns-refresh-seconds"};
 
 struct ReadTarget {
     TargetConfig config = {};
@@ -40,9 +39,9 @@ void read_weight(const Node& node, std::optional<WeightMode> mode, ReadTarget& t
     if (weight) target.config.weight = static_cast<u32>(*weight);
 }
 
-ReadTarget read_target(const Node& node, std::optional<WeightMode> mode)
+ReadTarget read_target(const Node& node, std::optional<WeightMode> mode, const HealthCheck& check)
 {
-    ReadTarget target;
+    ReadTarget target{.config = {.health_check = check}};
     const auto object = ObjectNode::read(node, {known_keys, later_keys});
     if (!object) return target.good = false, target;
     std::optional<IpAddress> ip;
@@ -52,6 +51,9 @@ ReadTarget read_target(const Node& node, std::optional<WeightMode> mode)
     }
     if (const auto value = object->require("port", "an integer 1..65535")) port = value->integer(1, 65535);
     if (const auto value = object->find("weight")) read_weight(*value, mode, target);
+    if (const auto value = object->find("health-check"))
+        target.config.health_check = read_health_check(*value, check);
+    if (const auto value = object->find("enabled")) target.config.enabled = value->boolean().value_or(true);
     target.has_endpoint = ip && port;
     if (target.has_endpoint) target.config.endpoint = {*ip, static_cast<u16>(*port)};
     return target;
@@ -103,13 +105,14 @@ std::vector<Node> elements(const Node& node, std::optional<WeightMode> mode)
 
 } // namespace
 
-std::vector<TargetConfig> read_targets(const Node& node, std::optional<WeightMode> mode)
+std::vector<TargetConfig> read_targets(const Node& node, std::optional<WeightMode> mode,
+                                       const HealthCheck& check)
 {
     const std::vector<Node> nodes = elements(node, mode);
     std::vector<ReadTarget> targets;
     std::vector<TargetConfig> configs;
     for (const Node& element : nodes) {
-        targets.push_back(read_target(element, mode));
+        targets.push_back(read_target(element, mode, check));
         configs.push_back(targets.back().config);
     }
     check_repeated(nodes, targets);

@@ -14,18 +14,18 @@ TEST_CASE("every error of a file is reported, by its place in the file", "[confi
     {"name": "web", "listen": {"interfaces": ["eth0"], "port": 70000},
      "default-target": [{"ip": "10.0.0.1", "port": 80, "weight": 50},
                         {"ip": "10.0.0.2", "port": 80, "weight": 70}],
-     "health-check": {}}
+     "circuit-breaker": {}}
   ]
 })") ==
           R"(t.json:2:35: settings.max-connections: 0: expected an integer 1..10000000
-t.json:2:38: settings.zzzzzz: unknown key: expected one of "stats-enabled", "connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", "full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", "log"
+t.json:2:38: settings.zzzzzz: unknown key: expected one of "stats-enabled", "connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", "full-nat", "rate-limits", "health-check-enabled", "health-check-defaults", "xdp-mode", "instance", "on-exit", "log"
 t.json:4:46: proxies[0].listen.interfaces: []: expected a list of at least one interface's name
 t.json:4:88: proxies[0].default-target.ip: "::1": IPv6 has no way to route to its loopback address: expected another address of this host
 t.json:4:103: proxies[0].default-target.port: 0: expected an integer 1..65535
 t.json:5:5: proxies[1]: "web": the same name as proxies[0]
 t.json:5:64: proxies[1].listen.port: 70000: expected an integer 1..65535
 t.json:6:24: proxies[1].default-target: Weights must sum to 100, got 120
-t.json:8:6: proxies[1].health-check: this version of lb does not have it yet)");
+t.json:8:6: proxies[1].circuit-breaker: this version of lb does not have it yet)");
 }
 
 TEST_CASE("a text that is no JSON is refused at the first place where it is not", "[config]")

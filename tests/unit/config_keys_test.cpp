@@ -58,7 +58,7 @@ TEST_CASE("an unknown key is refused with those that could stand there", "[confi
         {{R"("zzzzzz": 1)",
           R"(1: proxies[0].zzzzzz: unknown key: expected one of "name", "listen", )"
           R"("default-target", "source-routes", "weight-mode", "algorithm", "maglev-table-size", )"
-          R"("session-persistence", "forwarding", "allow", "deny", "rate-limits")"},
+          R"("session-persistence", "forwarding", "allow", "deny", "rate-limits", "health-check", "all-unhealthy")"},
          {R"("session-persistence": {"zzzzzz": 1})",
           R"(25: proxies[0].session-persistence.zzzzzz: unknown key: expected one of "timeout-sec")"},
          {R"("forwarding": {"zzzzzz": 1})",
@@ -79,23 +79,24 @@ TEST_CASE("an unknown key is refused with those that could stand there", "[confi
     check_refusals(in_target,
                    {{R"({"ip": "10.0.0.1", "port": 80, "zzzzzz": 1})",
                      R"(32: proxies[0].default-target.zzzzzz: unknown key: expected one of "ip", "port", )"
-                     R"("weight")"}});
+                     R"("weight", "health-check", "enabled")"}});
     check_refusals(in_routes,
                    {{R"([{"source": "10.0.0.0/8", "target": {"ip": "10.0.0.1", "port": 80}, "zzzzzz": 1}])",
                      R"(69: proxies[0].source-routes[0].zzzzzz: unknown key: expected one of "source", )"
                      R"("target", "targets")"}});
-    check_refusals(in_settings,
-                   {{R"({"zzzzzz": 1})",
-                     R"(2: settings.zzzzzz: unknown key: expected one of "stats-enabled", )"
-                     R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
-                     R"("full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", "log")"},
-                    {R"({"timeouts": {"zzzzzz": 1}})",
-                     R"(15: settings.timeouts.zzzzzz: unknown key: expected one of "tcp-half-open-sec", )"
-                     R"("tcp-closing-sec", "tcp-closed-sec", "udp-sec", "udp-one-way-sec")"},
-                    {R"({"full-nat": {"zzzzzz": 1}})",
-                     R"(15: settings.full-nat.zzzzzz: unknown key: expected one of "addresses", "ports")"},
-                    {R"({"log": {"zzzzzz": 1}})",
-                     R"(10: settings.log.zzzzzz: unknown key: expected one of "level", "format")"}});
+    check_refusals(
+        in_settings,
+        {{R"({"zzzzzz": 1})",
+          R"(2: settings.zzzzzz: unknown key: expected one of "stats-enabled", )"
+          R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
+          R"("full-nat", "rate-limits", "health-check-enabled", "health-check-defaults", "xdp-mode", "instance", "on-exit", "log")"},
+         {R"({"timeouts": {"zzzzzz": 1}})",
+          R"(15: settings.timeouts.zzzzzz: unknown key: expected one of "tcp-half-open-sec", )"
+          R"("tcp-closing-sec", "tcp-closed-sec", "udp-sec", "udp-one-way-sec")"},
+         {R"({"full-nat": {"zzzzzz": 1}})",
+          R"(15: settings.full-nat.zzzzzz: unknown key: expected one of "addresses", "ports")"},
+         {R"({"log": {"zzzzzz": 1}})",
+          R"(10: settings.log.zzzzzz: unknown key: expected one of "level", "format")"}});
 }
 
 TEST_CASE("a misspelt key is refused with the one that was meant", "[config]")
@@ -111,13 +112,13 @@ TEST_CASE("a misspelt key is refused with the one that was meant", "[config]")
          {R"({"maxconnectionzz": 1})", // three changes are too many
           R"(2: settings.maxconnectionzz: unknown key: expected one of "stats-enabled", )"
           R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
-          R"("full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", "log")"},
+          R"("full-nat", "rate-limits", "health-check-enabled", "health-check-defaults", "xdp-mode", "instance", "on-exit", "log")"},
          {R"({"stats-enable": true})",
           R"(2: settings.stats-enable: unknown key: did you mean "stats-enabled"?)"},
          {R"({"lgo": {}})",
           R"(2: settings.lgo: unknown key: expected one of "stats-enabled", )"
           R"("connection-timeout-sec", "timeouts", "max-connections", "maglev-table-size", )"
-          R"("full-nat", "rate-limits", "xdp-mode", "instance", "on-exit", )"
+          R"("full-nat", "rate-limits", "health-check-enabled", "health-check-defaults", "xdp-mode", "instance", "on-exit", )"
           R"("log")"}, // most of it is wrong
          {R"({"log": {"lvel": "info"}})", R"(10: settings.log.lvel: unknown key: did you mean "level"?)"},
          {R"({"default_drain_timeout_ms": 1})",
@@ -164,15 +165,13 @@ TEST_CASE("a key that stands twice is refused where it stands again", "[config]"
 TEST_CASE("keys of the format that this version does not have are refused as that, not as unknown",
           "[config]")
 {
-    for (const std::string key : {"health-check", "circuit-breaker"}) {
-        CHECK(refusal(in_good_proxy("\"" + key + "\": null")) == "t.json:2:1: proxies[0]." + key + not_yet);
-    }
-    for (const std::string key :
-         {"health-check-enabled", "health-check-defaults", "default-drain-timeout-ms",
-          "drain-check-interval-ms", "circuit-breaker", "metrics", "admin-api", "access-log"}) {
+    CHECK(refusal(in_good_proxy(R"("circuit-breaker": null)")) ==
+          std::string("t.json:2:1: proxies[0].circuit-breaker") + not_yet);
+    for (const std::string key : {"default-drain-timeout-ms", "drain-check-interval-ms", "circuit-breaker",
+                                  "metrics", "admin-api", "access-log"}) {
         CHECK(refusal(in_settings(only(key))) == "t.json:2:2: settings." + key + not_yet);
     }
-    for (const std::string key : {"host", "dns-refresh-seconds", "health-check", "enabled"}) {
+    for (const std::string key : {"host", "dns-refresh-seconds"}) {
         CHECK(refusal(in_target("{\"" + key + R"(": null, "ip": "10.0.0.1", "port": 80})")) ==
               "t.json:2:2: proxies[0].default-target." + key + not_yet);
         CHECK(refusal(in_routes(R"([{"source": "10.0.0.0/8", "target": {")" + key +
