@@ -49,7 +49,7 @@ Result<void> run(const Options& options)
     const auto config = read_configuration(options);
     if (!config) return std::unexpected(config.error());
     set_up_log(config->settings);
-    return runtime::run_daemon(*config);
+    return runtime::run_daemon(*config, [&] { return read_configuration(options); });
 }
 
 Result<void> check(const Options& options)

@@ -72,6 +72,22 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
     auto tables = Tables::create(plan_, maps, pins_);
     if (!tables) return std::unexpected(tables.error());
     tables_ = std::move(*tables);
+    if (auto opened = open_views(maps); !opened) return opened;
+    if (auto followed = follow_addresses(); !followed) return followed;
+    const auto own = kernel::host_addresses();
+    if (!own) return std::unexpected(own.error());
+    const auto needed = needed_settings(plan_, *own);
+    if (!needed) return std::unexpected(needed.error());
+    if (auto set = apply_settings(instance_, *needed, Outdated::keep); !set) return set;
+    if (auto done = load_and_attach(maps, *features, {.ingress = *ingress, .egress = *egress}); !done)
+        return done;
+    // Only now: until here an earlier run's programs were at work, and needed what they needed.
+    return apply_settings(instance_, *needed, Outdated::give_up);
+}
+
+// What reads and writes the tables while packets come.
+Result<void> Balancer::open_views(const datapath::Maps& maps)
+{
     auto clock = JiffiesClock::create();
     if (!clock) return std::unexpected(clock.error());
     clock_ = std::move(*clock);
@@ -85,16 +101,10 @@ Result<void> Balancer::bring_up(const model::Config& config, const std::optional
         if (!live) return std::unexpected(live.error());
         live_ = std::move(*live);
     }
-    if (auto followed = follow_addresses(); !followed) return followed;
-    const auto own = kernel::host_addresses();
-    if (!own) return std::unexpected(own.error());
-    const auto needed = needed_settings(plan_, *own);
-    if (!needed) return std::unexpected(needed.error());
-    if (auto set = apply_settings(instance_, *needed, Outdated::keep); !set) return set;
-    if (auto done = load_and_attach(maps, *features, {.ingress = *ingress, .egress = *egress}); !done)
-        return done;
-    // Only now: until here an earlier run's programs were at work, and needed what they needed.
-    return apply_settings(instance_, *needed, Outdated::give_up);
+    auto weights = Weights::open(plan_, tables_, known_health_);
+    if (!weights) return std::unexpected(weights.error());
+    weights_ = std::move(*weights);
+    return {};
 }
 
 Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelFeatures& features,
@@ -123,6 +133,7 @@ Result<void> Balancer::load_and_attach(const datapath::Maps& maps, const KernelF
     if (auto attached = attach_all(instance_, state_, pins_, attach, {*ingress, *egress, inside_}, features);
         !attached)
         return attached;
+    attached_ = true;
     // Which interfaces can be sent by depends on how the programs are attached.
     if (auto followed = follow_carriers(plan_, tables_); !followed) return followed;
     if (auto pinned = tables_.pin(pins_); !pinned) return pinned;
@@ -242,9 +253,38 @@ Result<void> Balancer::add_refusals(Totals& totals) const
     return {};
 }
 
-Result<u64> Balancer::counted(model::Reason reason) const { return count("exits", static_cast<u32>(reason)); }
+Result<void> Balancer::set_health(u32 target, u32 percent)
+{
+    return weights_->set_health(plan_, target, percent);
+}
+
+Result<u64> Balancer::counted(model::Reason reason) const
+{
+    auto sum = count("exits", static_cast<u32>(reason));
+    if (sum && !earlier_.exits.empty()) *sum += earlier_.exits[static_cast<u32>(reason)];
+    return sum;
+}
+
+Totals& Totals::operator+=(const Totals& other)
+{
+    exits.resize(std::max(exits.size(), other.exits.size()));
+    for (std::size_t i = 0; i < other.exits.size(); ++i) exits[i] += other.exits[i];
+    for (const auto& [id, each] : other.targets) targets[id] += each;
+    for (const auto& [id, each] : other.refused)
+        for (std::size_t i = 0; i < each.size(); ++i) refused[id][i] += each[i];
+    half_open_evicted += other.half_open_evicted;
+    return *this;
+}
 
 Result<Totals> Balancer::totals() const
+{
+    auto totals = read_totals();
+    if (totals) *totals += earlier_;
+    return totals;
+}
+
+// What the maps have, which begin anew with each reload.
+Result<Totals> Balancer::read_totals() const
 {
     Totals totals;
     for (u32 reason = 0; reason < model::reasons_count; ++reason) {
@@ -272,6 +312,43 @@ Result<Totals> Balancer::totals() const
             totals.exits[static_cast<u32>(model::Reason::reply_forwarded)] += each.reply_packets;
     }
     return totals;
+}
+
+// What this configuration needs, and no more: another was tried.
+Result<void> Balancer::put_back_settings() const
+{
+    const auto own = kernel::host_addresses();
+    if (!own) return std::unexpected(own.error());
+    const auto needed = needed_settings(plan_, *own);
+    if (!needed) return std::unexpected(needed.error());
+    return apply_settings(instance_, *needed, Outdated::give_up);
+}
+
+// As a start does that finds an earlier run: the connections are in a table that both know, and each program
+// is replaced in its place.
+Result<void> Balancer::reload(const model::Config& config)
+{
+    if (config.settings.instance != instance_)
+        return fail(ErrorKind::config, "settings.instance: \"" + config.settings.instance +
+                                           "\": a running instance keeps its name: expected \"" + instance_ +
+                                           "\"");
+    Balancer next(instance_, std::move(lock_), pins_, state_, std::move(monitor_));
+    next.known_health_ = weights_->health();
+    const auto up = next.bring_up(config, {});
+    if (!up && !next.attached_) {
+        lock_ = std::move(next.lock_);
+        monitor_ = std::move(next.monitor_);
+        for (const auto& restored : {save_state(instance_, state_), put_back_settings()})
+            if (!restored) spdlog::error("after a reload that failed: {}", restored.error().message);
+        return up;
+    }
+    if (!up) spdlog::error("after a reload: {}", up.error().message);
+    if (const auto counted = totals())
+        next.earlier_ = *counted;
+    else
+        spdlog::error("reading the counters: {}", counted.error().message);
+    *this = std::move(next);
+    return {};
 }
 
 Result<void> Balancer::take_off() { return remove_everything(instance_, state_, pins_); }

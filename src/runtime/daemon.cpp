@@ -1,12 +1,14 @@
 #include "runtime/daemon.hpp"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <boost/asio.hpp>
 #include <csignal>
 
 #include "runtime/balancer.hpp"
 #include "runtime/drop_warnings.hpp"
+#include "runtime/health_log.hpp"
 #include "runtime/stats_log.hpp"
 
 namespace lb::runtime {
@@ -24,10 +26,20 @@ std::chrono::milliseconds collect_interval(std::chrono::seconds timeout)
     return std::clamp<std::chrono::milliseconds>(timeout / 10, 500ms, 5s);
 }
 
+// Each check has a socket while it lasts, and thousands may last at once.
+void raise_descriptor_limit()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::debug("the limit of open files stays as it is");
+}
+
 class Daemon {
 public:
-    explicit Daemon(Balancer& balancer)
+    Daemon(Balancer& balancer, const ReadConfig& reread)
         : balancer_(balancer),
+          reread_(reread),
           drops_(balancer),
           signals_(io_, SIGTERM, SIGINT, detach_signal),
           hangup_(io_, SIGHUP),
@@ -44,12 +56,13 @@ public:
         wait_for_hangup();
         wait_for_addresses();
         collect_later();
-        if (balancer_.opened_events()) show_statistics();
+        totals_later();
+        follow_plan({});
     }
     ~Daemon()
     {
-        addresses_.release();              // the monitor owns the fd
-        if (stats_log_) events_.release(); // and the ring buffer this one
+        addresses_.release();                     // the monitor owns the fd
+        if (events_.is_open()) events_.release(); // and the ring buffer this one
     }
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
@@ -67,9 +80,40 @@ private:
     {
         hangup_.async_wait([this](const boost::system::error_code& error, int) {
             if (error) return;
-            spdlog::warn("SIGHUP: this version cannot reload; a restart takes the connections over");
+            reload();
             wait_for_hangup();
         });
+    }
+    // Packets go on being forwarded meanwhile; what waits is what this thread does besides.
+    void reload()
+    {
+        const auto config = reread_();
+        if (!config) return refuse_reload(config.error());
+        const HealthChecker::States known = health_ ? health_->states() : HealthChecker::States{};
+        if (auto done = balancer_.reload(*config); !done) return refuse_reload(done.error());
+        spdlog::info("reloaded: {} proxies, {} targets", balancer_.plan().proxies.size(),
+                     balancer_.plan().targets.size());
+        follow_plan(known);
+    }
+    static void refuse_reload(const Error& error)
+    {
+        spdlog::error("reload: nothing has changed, because: {}", error.message);
+    }
+    // What depends on the configuration: its health checks, and whether connections are told of.
+    void follow_plan(const HealthChecker::States& known)
+    {
+        health_.reset();
+        if (balancer_.plan().settings.health_check_enabled) {
+            raise_descriptor_limit();
+            health_.emplace(
+                io_, balancer_.plan(), [this](const HealthChange& change) { take(change); }, known);
+        }
+        if (events_.is_open()) events_.release();
+        stats_log_.reset();
+        if (!balancer_.opened_events()) return;
+        stats_log_.emplace(balancer_);
+        events_.assign(balancer_.opened_events()->fd());
+        wait_for_events();
     }
     void wait_for_addresses()
     {
@@ -100,18 +144,17 @@ private:
             collect_later();
         });
     }
-    void show_statistics()
+    void take(const HealthChange& change)
     {
-        stats_log_.emplace(balancer_);
-        events_.assign(balancer_.opened_events()->fd());
-        wait_for_events();
-        totals_later();
+        if (auto done = balancer_.set_health(change.target, change.percent); !done)
+            return spdlog::error("publishing weights: {}", done.error().message);
+        log_health(balancer_, change);
     }
     void wait_for_events()
     {
         events_.async_wait(asio::posix::stream_descriptor::wait_read,
                            [this](const boost::system::error_code& error) {
-                               if (error) return;
+                               if (error || !stats_log_) return;
                                stats_log_->read_opened();
                                wait_for_events();
                            });
@@ -121,12 +164,13 @@ private:
         totals_.expires_after(totals_interval);
         totals_.async_wait([this](const boost::system::error_code& error) {
             if (error) return;
-            stats_log_->totals(connections_);
+            if (stats_log_) stats_log_->totals(connections_);
             totals_later();
         });
     }
 
     Balancer& balancer_;
+    const ReadConfig& reread_;
     DropWarnings drops_;
     asio::io_context io_{1};
     asio::signal_set signals_;
@@ -135,25 +179,26 @@ private:
     asio::steady_timer collect_;
     asio::posix::stream_descriptor events_;
     asio::steady_timer totals_;
-    std::optional<StatsLog> stats_log_ = {}; ///< with `stats-enabled`
+    std::optional<StatsLog> stats_log_ = {};   ///< with `stats-enabled`
+    std::optional<HealthChecker> health_ = {}; ///< with `health-check-enabled`
     u64 connections_ = 0;
     bool detach_asked_ = false;
 };
 
 } // namespace
 
-Result<void> run_daemon(const model::Config& config)
+Result<void> run_daemon(const model::Config& config, const ReadConfig& reread)
 {
     auto balancer = Balancer::start(config);
     if (!balancer) return std::unexpected(balancer.error());
     bool detach_asked = false;
     {
-        Daemon daemon(*balancer);
+        Daemon daemon(*balancer, reread);
         spdlog::info("ready: {} proxies, {} targets, instance {}", balancer->plan().proxies.size(),
                      balancer->plan().targets.size(), balancer->plan().instance);
         detach_asked = daemon.run();
     }
-    if (config.settings.on_exit == model::OnExit::keep && !detach_asked) {
+    if (balancer->plan().settings.on_exit == model::OnExit::keep && !detach_asked) {
         spdlog::info("left attached (on-exit: keep); 'lb detach' takes it off");
         return {};
     }

@@ -30,6 +30,10 @@ Result<LoadBalancer> LoadBalancer::start(std::string_view configuration, std::st
 {
     const auto config = model::read_config(configuration, name);
     if (!config) return std::unexpected(config.error());
+    if (config->settings.health_check_enabled)
+        return fail(ErrorKind::config,
+                    "settings.health-check-enabled: true: lb run checks targets' health, the "
+                    "library does not yet: expected false");
     auto balancer = runtime::Balancer::start(*config);
     if (!balancer) return std::unexpected(balancer.error());
     return LoadBalancer(std::make_unique<Parts>(Parts{.balancer = std::move(*balancer)}));

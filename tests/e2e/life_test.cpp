@@ -146,17 +146,6 @@ TEST_CASE("SIGTERM and SIGINT put everything back as it was", "[e2e]")
     }
 }
 
-TEST_CASE("SIGHUP does not end the daemon, and is answered", "[e2e]")
-{
-    Balanced lab;
-    lab.lb.signal(SIGHUP);
-    for (int i = 0; i < 40 && lab.lb.log().find("SIGHUP") == std::string::npos; ++i)
-        std::this_thread::sleep_for(50ms);
-    CHECK(lab.lb.log().find("SIGHUP: this version cannot reload") != std::string::npos);
-    CHECK(lab.lb.running());
-    CHECK(who(lab.from_c1(vip_web)).front() == 'b');
-}
-
 TEST_CASE("lb detach takes off what a killed run left", "[e2e]")
 {
     Topology net;

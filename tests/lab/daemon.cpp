@@ -54,6 +54,23 @@ void Daemon::start()
         throw LabError("lb did not become ready:\n" + child_->log());
 }
 
+std::string Daemon::reload(const std::string& config)
+{
+    const std::size_t before = log().size();
+    write_file(std::filesystem::path(config_).filename(), config);
+    signal(SIGHUP);
+    const auto end = std::chrono::steady_clock::now() + start_limit;
+    while (std::chrono::steady_clock::now() < end) {
+        const std::string since = log().substr(before);
+        for (const std::string answer : {"reloaded: ", "reload: "})
+            if (const auto at = since.find(answer); at != std::string::npos)
+                if (const auto line = since.find('\n', at); line != std::string::npos)
+                    return since.substr(at, line - at);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    throw LabError("lb did not answer SIGHUP:\n" + log());
+}
+
 int Daemon::stop(int number)
 {
     child_->signal(number);

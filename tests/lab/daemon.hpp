@@ -33,9 +33,12 @@ public:
     int stop(int number = SIGTERM);
     /// Sends a signal and goes on.
     void signal(int number) { child_->signal(number); }
+    /// Gives it another configuration, by SIGHUP; waits for what the log says of that, and returns it.
+    std::string reload(const std::string& config);
     /// Ends it by SIGKILL.
     void kill();
     bool running() { return child_ && child_->running(); }
+    pid_t pid() const { return child_->pid(); }
     std::string log() const { return child_ ? child_->log() : ""; }
     /// `lb run` once more, beside one that may be running, to its end; a LabError when it does not end in
     /// time.
