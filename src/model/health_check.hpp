@@ -10,9 +10,9 @@
 
 namespace lb::model {
 
-/// `tcp`: a connection can be made. `http`: and a GET is answered with one of the expected codes. `none`:
-/// always healthy.
-enum class HealthCheckType { tcp, http, none };
+/// `tcp`: a connection can be made. `http`, `https`: and a GET is answered with one of the expected codes.
+/// `udp`: a datagram is answered. `exec`: a command ends with status 0. `none`: always healthy.
+enum class HealthCheckType { tcp, http, https, udp, exec, none };
 
 struct HealthCheck {
     HealthCheckType type = HealthCheckType::tcp;
@@ -24,6 +24,11 @@ struct HealthCheck {
     std::vector<u16> expected_codes = {200, 201, 202, 204}; ///< http: not empty
     std::string host = {};                                  ///< http: the Host header; empty: the target
     u16 port = 0;                                           ///< 0: the target's own
+    std::string sni = {};    ///< https: the name to ask for; empty: that of `host`
+    bool tls_verify = true;  ///< https: whether the certificate has to be good, and of that name
+    std::string send = {};   ///< udp: what the datagram has
+    std::string expect = {}; ///< udp: what an answer has somewhere; empty: any will do
+    std::vector<std::string> command = {}; ///< exec: an absolute path, and arguments; not empty there
     friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
@@ -35,5 +40,7 @@ inline constexpr u32 check_interval_min = 1000, check_interval_max = 300000; // 
 inline constexpr u32 check_timeout_min = 100, check_timeout_max = 60000;     // milliseconds
 inline constexpr u32 check_threshold_max = 10;
 inline constexpr u32 expected_codes_max = 500;
+inline constexpr u32 check_datagram_max = 1024; // bytes
+inline constexpr u32 check_words_max = 64;      // of a command
 
 } // namespace lb::model

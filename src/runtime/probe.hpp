@@ -12,12 +12,12 @@
 namespace lb::runtime {
 
 /// Why a check failed. `local`: for want of something of this host's, which says nothing of the target.
-enum class ProbeError { none, refused, timeout, no_route, unexpected_status, bad_answer, other, local };
+enum class ProbeError { none, refused, timeout, no_route, tls, unexpected_status, bad_answer, other, local };
 std::string_view name_of(ProbeError error);
 
 struct ProbeResult {
     ProbeError error = ProbeError::none;
-    std::string message = {};                ///< for a person: "HTTP 503", "connection refused"
+    std::string message = {};             ///< for a person: "HTTP 503", "Connection refused"
     std::chrono::microseconds latency{0}; ///< until the answer, or the error
     bool good() const { return error == ProbeError::none; }
 };

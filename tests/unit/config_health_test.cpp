@@ -59,12 +59,30 @@ TEST_CASE("each level of the file says what differs from the one above", "[confi
     CHECK(routed.proxies[0].source_routes[0].targets[0].health_check.type == HealthCheckType::none);
 }
 
+TEST_CASE("checks by TLS, datagram and command have keys of their own", "[config][health]")
+{
+    const auto read = [](const std::string& part) {
+        return accepted(in_check(part)).proxies[0].health_check;
+    };
+    const HealthCheck tls = read(R"({"type": "https", "sni": "web.example", "tls-verify": false})");
+    CHECK(tls.type == HealthCheckType::https);
+    CHECK(tls.sni == "web.example");
+    CHECK_FALSE(tls.tls_verify);
+    CHECK(read(R"({"type": "https"})").tls_verify);
+    const HealthCheck udp = read(R"({"type": "udp", "send": "ping\n", "expect": "pong"})");
+    CHECK(udp.send == "ping\n");
+    CHECK(udp.expect == "pong");
+    CHECK(read(R"({"type": "exec", "command": ["/usr/bin/check", "-q"]})").command ==
+          std::vector<std::string>{"/usr/bin/check", "-q"});
+}
+
 TEST_CASE("what a health check cannot be is refused", "[config][health]")
 {
     const std::string at = ": proxies[0].health-check.";
     check_refusals(
         in_check,
-        {{R"({"type": "ping"})", "10" + at + R"(type: "ping": expected "tcp" or "http" or "none")"},
+        {{R"({"type": "ping"})",
+          "10" + at + R"(type: "ping": expected "tcp" or "http" or "https" or "udp" or "exec" or "none")"},
          {R"({"interval-ms": 999})", "17" + at + "interval-ms: 999: expected an integer 1000..300000"},
          {R"({"timeout-ms": 60001})", "16" + at + "timeout-ms: 60001: expected an integer 100..60000"},
          {R"({"healthy-threshold": 0})", "23" + at + "healthy-threshold: 0: expected an integer 1..10"},
@@ -80,7 +98,11 @@ TEST_CASE("what a health check cannot be is refused", "[config][health]")
          {R"({"expected-codes": []})",
           "20" + at + "expected-codes: []: expected a list of HTTP status codes that isn't empty"},
          {R"({"expected-codes": [99]})", "21" + at + "expected-codes[0]: 99: expected an integer 100..599"},
-         {R"({"sni": "x"})", "2" + at + "sni: this version of lb does not have it yet"}});
+         {R"({"sni": "a b"})", "9" + at + R"(sni: "a b": expected a host name)"},
+         {R"({"command": ["curl"]})",
+          "14" + at + R"(command[0]: "curl": expected an absolute path: there is no search path)"},
+         {R"({"type": "exec"})",
+          R"(1: proxies[0].health-check: type "exec" without a "command": expected one)"}});
     // A line's end would begin another header.
     CHECK(refusal(in_check(R"({"host": "a\r\nX: y"})")).find("expected a host name") != std::string::npos);
 }
