@@ -49,7 +49,14 @@ Result<void> run(const Options& options)
     const auto config = read_configuration(options);
     if (!config) return std::unexpected(config.error());
     set_up_log(config->settings);
-    return runtime::run_daemon(*config, [&] { return read_configuration(options); });
+    if (const std::string text = model::without_effect(*config); !text.empty()) spdlog::warn("{}", text);
+    runtime::ConfigSource source{.read = [&] { return read_configuration(options); }};
+    if (options.watch) {
+        auto state = file_state(options);
+        if (!state) return std::unexpected(state.error());
+        source.state = std::move(*state);
+    }
+    return runtime::run_daemon(*config, source);
 }
 
 Result<void> check(const Options& options)
@@ -60,6 +67,8 @@ Result<void> check(const Options& options)
     if (!plan) return std::unexpected(plan.error());
     fmt::print("ok: {} proxies, {} listeners, {} targets, {} source routes\n", plan->proxies.size(),
                plan->listeners.size(), plan->targets.size(), plan->routes.size());
+    if (const std::string text = model::without_effect(*config); !text.empty())
+        fmt::print("note: {}\n", text);
     if (options.host) return look_at_host(*plan);
     return {};
 }

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -43,6 +45,20 @@ Result<std::optional<std::string>> file_to_read(const Options& options)
 }
 
 } // namespace
+
+Result<std::function<std::string()>> file_state(const Options& options)
+{
+    const auto file = file_to_read(options);
+    if (!file) return std::unexpected(file.error());
+    if (!*file) return fail(ErrorKind::usage, "--watch: there is no file: expected -c FILE");
+    return [path = **file]() -> std::string {
+        struct stat now {};
+        if (::stat(path.c_str(), &now) != 0) return "";
+        return std::to_string(now.st_dev) + ":" + std::to_string(now.st_ino) + ":" +
+               std::to_string(now.st_size) + ":" + std::to_string(now.st_mtim.tv_sec) + "." +
+               std::to_string(now.st_mtim.tv_nsec);
+    };
+}
 
 Result<model::Config> read_configuration(const Options& options)
 {

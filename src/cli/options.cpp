@@ -17,7 +17,7 @@ namespace po = boost::program_options;
 constexpr std::string_view usage = R"(lb - a Layer 4 load balancer that writes its own XDP and TC programs
 
 Usage:
-  lb [run]  [-c FILE] [-i IFACE]... [-p PORT] [-t IP:PORT] [-s] [-v]
+  lb [run]  [-c FILE] [-i IFACE]... [-p PORT] [-t IP:PORT] [-s] [-v] [--watch]
   lb check  [-c FILE] [--host]   validate a configuration; needs no privileges. --host: look at this machine too
   lb dump   [-c FILE] [--format text|hex|raw|c|json] [--program ingress|egress|inside|siit] [--kernel 6.1]
                                  print the programs that it generates; needs no privileges
@@ -73,6 +73,7 @@ po::options_description describe()
     add("target,t", po::value<std::string>(), "where connections go (default 127.0.0.1:8080)");
     add("stats,s", "connection statistics; with verify: the verifier's figures");
     add("verbose,v", "log at level debug");
+    add("watch", "of run: reload when the configuration file has changed");
     add("format", po::value<std::string>()->default_value("text"), "of dump: text, hex, raw, c, json");
     add("program", po::value<std::string>(), "only ingress, egress, inside or siit");
     add("kernel", po::value<std::string>(), "of dump: generate for this kernel version");
@@ -156,6 +157,7 @@ Result<void> refuse_foreign_flags(const po::variables_map& given, Command comman
                            Flag{"log-level", {Command::verify}},
                            Flag{"broken", {Command::verify}},
                            Flag{"host", {Command::check}},
+                           Flag{"watch", {Command::run}},
                            Flag{"instance", {Command::detach}}};
     for (const auto& flag : flags) {
         const bool here = std::ranges::find(flag.of, command) != flag.of.end();
@@ -212,6 +214,7 @@ Result<Options> parse_options(int argc, const char* const* argv)
     if (auto fine = refuse_foreign_flags(given, options.command); !fine) return std::unexpected(fine.error());
     if (given.contains("config")) options.config_file = given["config"].as<std::string>();
     options.verbose = given.contains("verbose");
+    options.watch = given.contains("watch");
     options.stats = given.contains("stats");
     options.host = given.contains("host");
     if (auto read = read_overrides(given, options.overrides); !read) return std::unexpected(read.error());

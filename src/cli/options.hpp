@@ -29,6 +29,7 @@ struct Options {
         {};                           ///< lb verify --broken: a program that must be rejected, for the tests
     std::string instance = "default"; ///< lb detach
     bool host = false;                ///< lb check: look at this machine too
+    bool watch = false;               ///< lb run: reload when the file has changed
     BackendOptions backend = {};      ///< lb backend
     std::string help = {};            ///< text for Command::help
 };

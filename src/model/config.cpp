@@ -84,4 +84,21 @@ std::vector<Family> listen_families(const ProxyConfig& proxy)
     return families;
 }
 
+std::string without_effect(const Config& config)
+{
+    if (config.settings.health_check_enabled) return "";
+    const HealthCheck none;
+    const auto is_written = [&](const std::vector<TargetConfig>& targets) {
+        return std::ranges::any_of(targets, [&](const auto& each) { return each.health_check != none; });
+    };
+    bool written = config.settings.health_check != none;
+    for (const auto& proxy : config.proxies) {
+        written = written || proxy.health_check != none || is_written(proxy.default_targets);
+        for (const auto& route : proxy.source_routes) written = written || is_written(route.targets);
+    }
+    return written
+               ? "health checks are written, and nobody is checked: settings.health-check-enabled is false"
+               : "";
+}
+
 } // namespace lb::model

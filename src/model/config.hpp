@@ -168,4 +168,7 @@ bool has_target(const ProxyConfig& proxy, Family family);
 /// target.
 std::vector<Family> listen_families(const ProxyConfig& proxy);
 
+/// What a file that is right says to no effect; empty: nothing.
+std::string without_effect(const Config& config);
+
 } // namespace lb::model

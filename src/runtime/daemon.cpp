@@ -18,6 +18,7 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr auto totals_interval = 10s;
+constexpr auto watch_interval = 500ms;
 
 // The collector comes by often enough that no connection outlives its timeout by more than a tenth, or a
 // second.
@@ -37,16 +38,17 @@ void raise_descriptor_limit()
 
 class Daemon {
 public:
-    Daemon(Balancer& balancer, const ReadConfig& reread)
+    Daemon(Balancer& balancer, const ConfigSource& source)
         : balancer_(balancer),
-          reread_(reread),
+          source_(source),
           drops_(balancer),
           signals_(io_, SIGTERM, SIGINT, detach_signal),
           hangup_(io_, SIGHUP),
           addresses_(io_, balancer.monitor_fd()),
           collect_(io_),
           events_(io_),
-          totals_(io_)
+          totals_(io_),
+          watch_(io_)
     {
         signals_.async_wait([this](const boost::system::error_code&, int number) {
             spdlog::info("ending on signal {}", number);
@@ -57,12 +59,16 @@ public:
         wait_for_addresses();
         collect_later();
         totals_later();
-        follow_plan({});
+        check_health();
+        follow_events();
+        if (!source_.state) return;
+        loaded_ = seen_ = source_.state();
+        watch_later();
     }
     ~Daemon()
     {
-        addresses_.release();                     // the monitor owns the fd
-        if (events_.is_open()) events_.release(); // and the ring buffer this one
+        addresses_.release(); // the monitor owns the fd
+        release_events();
     }
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
@@ -84,36 +90,58 @@ private:
             wait_for_hangup();
         });
     }
+    // Editors write in several steps, and some rename: what counts is what is there and stays.
+    void watch_later()
+    {
+        watch_.expires_after(watch_interval);
+        watch_.async_wait([this](const boost::system::error_code& error) {
+            if (error) return;
+            const std::string now = source_.state();
+            if (!now.empty() && now != loaded_ && now == seen_) reload();
+            seen_ = now;
+            watch_later();
+        });
+    }
     // Packets go on being forwarded meanwhile; what waits is what this thread does besides.
     void reload()
     {
-        const auto config = reread_();
+        if (source_.state) loaded_ = source_.state(); // what comes meanwhile is another one
+        const auto config = source_.read();
         if (!config) return refuse_reload(config.error());
-        const HealthChecker::States known = health_ ? health_->states() : HealthChecker::States{};
-        if (auto done = balancer_.reload(*config); !done) return refuse_reload(done.error());
+        release_events(); // before their fd is closed and its number another's
+        const auto done = balancer_.reload(*config);
+        if (done) check_health();
+        follow_events();
+        if (!done) return refuse_reload(done.error());
         spdlog::info("reloaded: {} proxies, {} targets", balancer_.plan().proxies.size(),
                      balancer_.plan().targets.size());
-        follow_plan(known);
     }
     static void refuse_reload(const Error& error)
     {
         spdlog::error("reload: nothing has changed, because: {}", error.message);
     }
-    // What depends on the configuration: its health checks, and whether connections are told of.
-    void follow_plan(const HealthChecker::States& known)
+    // By the plan as it is now, with what is known of its targets.
+    void check_health()
     {
+        const HealthChecker::States known = health_ ? health_->states() : HealthChecker::States{};
         health_.reset();
-        if (balancer_.plan().settings.health_check_enabled) {
-            raise_descriptor_limit();
-            health_.emplace(
-                io_, balancer_.plan(), [this](const HealthChange& change) { take(change); }, known);
-        }
-        if (events_.is_open()) events_.release();
-        stats_log_.reset();
-        if (!balancer_.opened_events()) return;
-        stats_log_.emplace(balancer_);
+        if (!balancer_.plan().settings.health_check_enabled) return;
+        raise_descriptor_limit();
+        health_.emplace(
+            io_, balancer_.plan(), [this](const HealthChange& change) { take(change); }, known);
+    }
+    // Tells of connections where the plan says so.
+    void follow_events()
+    {
+        if (!balancer_.opened_events()) return stats_log_.reset();
+        if (!stats_log_) stats_log_.emplace(balancer_);
         events_.assign(balancer_.opened_events()->fd());
         wait_for_events();
+    }
+    // The ring buffer owns the fd.
+    void release_events()
+    {
+        if (events_.is_open()) events_.release();
     }
     void wait_for_addresses()
     {
@@ -170,7 +198,8 @@ private:
     }
 
     Balancer& balancer_;
-    const ReadConfig& reread_;
+    const ConfigSource& source_;
+    std::string loaded_ = {}, seen_ = {}; ///< states of the source: what was read last, and seen last
     DropWarnings drops_;
     asio::io_context io_{1};
     asio::signal_set signals_;
@@ -179,6 +208,7 @@ private:
     asio::steady_timer collect_;
     asio::posix::stream_descriptor events_;
     asio::steady_timer totals_;
+    asio::steady_timer watch_;
     std::optional<StatsLog> stats_log_ = {};   ///< with `stats-enabled`
     std::optional<HealthChecker> health_ = {}; ///< with `health-check-enabled`
     u64 connections_ = 0;
@@ -187,13 +217,13 @@ private:
 
 } // namespace
 
-Result<void> run_daemon(const model::Config& config, const ReadConfig& reread)
+Result<void> run_daemon(const model::Config& config, const ConfigSource& source)
 {
     auto balancer = Balancer::start(config);
     if (!balancer) return std::unexpected(balancer.error());
     bool detach_asked = false;
     {
-        Daemon daemon(*balancer, reread);
+        Daemon daemon(*balancer, source);
         spdlog::info("ready: {} proxies, {} targets, instance {}", balancer->plan().proxies.size(),
                      balancer->plan().targets.size(), balancer->plan().instance);
         detach_asked = daemon.run();

@@ -9,11 +9,16 @@
 
 namespace lb::runtime {
 
-/// Reads the configuration, as it is now.
-using ReadConfig = std::function<Result<model::Config>()>;
+/// Where the configuration comes from.
+struct ConfigSource {
+    std::function<Result<model::Config>()> read = {}; ///< as it is now
+    /// Another text whenever it has changed, and none while it is not there. Without, nobody looks.
+    std::function<std::string()> state = {};
+};
 
 /// Returns when the daemon has been told to end; an error where it could not start or could not put the host
-/// back. `reread`: for SIGHUP.
-Result<void> run_daemon(const model::Config& config, const ReadConfig& reread);
+/// back. `source`: for SIGHUP, and for changes if it
+/// tells of them.
+Result<void> run_daemon(const model::Config& config, const ConfigSource& source);
 
 } // namespace lb::runtime

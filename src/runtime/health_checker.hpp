@@ -30,7 +30,7 @@ public:
     /// What checks have added up to, by target id.
     using States = std::map<u32, model::HealthState>;
 
-    /// Begins at once, with the targets of `known` as they are there. `io` and `plan` outlive it.
+    /// Begins at once, with the targets of `known` as they are there. `io` outlives it.
     HealthChecker(boost::asio::io_context& io, const model::Plan& plan, Listener changed,
                   const States& known = {});
     States states() const;
@@ -42,7 +42,7 @@ private:
               state(known),
               timer(io)
         {}
-        const model::PlanTarget& target;
+        const model::PlanTarget target;
         model::HealthState state;
         boost::asio::steady_timer timer;
     };

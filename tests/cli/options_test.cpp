@@ -74,6 +74,8 @@ TEST_CASE("every flag arrives, by its short and its long name", "[cli]")
     CHECK(parsed({"verify", "--broken", "null"}).broken == "null");
     CHECK(parsed({"detach", "--instance", "two"}).instance == "two");
     CHECK(parsed({"check", "--host"}).host);
+    CHECK(parsed({"run", "--watch"}).watch);
+    CHECK_FALSE(parsed({"run"}).watch);
 }
 
 TEST_CASE("with verify, --stats asks for the verifier's figures and changes no configuration", "[cli]")

@@ -46,6 +46,13 @@ std::size_t lines_of(const std::string& text)
     return static_cast<std::size_t>(std::ranges::count(text, '\n'));
 }
 
+std::size_t lines_of_with(const std::string& log, const std::string& text)
+{
+    std::size_t count = 0;
+    for (auto at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++count;
+    return count;
+}
+
 // The packets of a reason that the last line of totals has.
 u64 last_total(const std::string& log, const std::string& key)
 {
@@ -129,6 +136,33 @@ TEST_CASE("a configuration that cannot be is refused with the reason, and the on
     CHECK(busy.stop().broken == 0);
 }
 
+TEST_CASE("a target that is named no more keeps the connections that it has, and gets no other",
+          "[e2e][reload]")
+{
+    const std::string both = R"([{"ip": "10.0.0.11", "port": 8080, "weight": 50},
+        {"ip": "10.0.0.12", "port": 8080, "weight": 50}])";
+    const std::string more =
+        GENERATE(R"("forwarding": {"mode": "nat"})", R"("forwarding": {"mode": "full-nat"})",
+                 R"("forwarding": {"path": "fast"})");
+    Topology net;
+    const auto servers = start_backends(net);
+    for (const Namespace* each : {&net.b1, &net.b2}) each->exec("ethtool -K eth0 tx off");
+    Daemon lb(net.balancer, config({proxy({.target = both, .more = more})}), instance_name());
+    lb.start();
+    BusyConnections busy({.to = vip_web, .netns = net.c1.fd()}, 30);
+    REQUIRE(
+        lb.reload(config({proxy({.target = target("10.0.0.11"), .more = more})})).starts_with("reloaded: "));
+    const u64 asked = busy.asked();
+    const Tally tally = run_short({.call = {.to = vip_web, .netns = net.c2.fd()}, .count = 200});
+    CHECK(tally.by_server == std::map<std::string, u64>{{"b1", 200}});
+    std::this_thread::sleep_for(300ms);
+    CHECK(busy.asked() > asked + 30);
+    const auto report = busy.stop();
+    INFO(report.first_error);
+    CHECK(report.broken == 0);
+    CHECK(report.moved == 0);
+}
+
 TEST_CASE("what was counted stays counted over a reload", "[e2e][reload]")
 {
     const std::string settings = R"("stats-enabled": true)";
@@ -174,4 +208,46 @@ TEST_CASE("a target's health is known after a reload, and its changes go on", "[
     ill = health_of(net.b2, "10.0.0.12");
     CHECK(wait_for_log(lb, "target 10.0.0.12:8080 of web is healthy: connected", 10s));
     check_shares(run_short({.call = call, .count = 500}), {{"b1", 50}, {"b2", 50}});
+}
+
+TEST_CASE("with --watch a changed file is loaded by itself, however it changes, and the last version wins",
+          "[e2e][reload]")
+{
+    namespace fs = std::filesystem;
+    const auto to = [](const std::string& ip) { return config({proxy({.target = target(ip)})}); };
+    Topology net;
+    const auto servers = start_backends(net);
+    Daemon lb(net.balancer, to("10.0.0.11"), instance_name());
+    lb.add_flag("--watch");
+    lb.start();
+    const Call call{.to = vip_web, .netns = net.c1.fd()};
+    Steady steady({.to = vip_web, .netns = net.c2.fd()});
+    REQUIRE(who(call) == "b1");
+    const fs::path file = lb.config_file();
+    // Written in place, and over again before it is looked at.
+    write_file(file.filename(), "{");
+    write_file(file.filename(), to("10.0.0.12"));
+    CHECK(who_until(call, "b2") == "b2");
+    // Renamed over it, as editors do.
+    fs::rename(write_file("renamed.json", to("10.0.0.11")), file);
+    CHECK(who_until(call, "b1") == "b1");
+    // A symbolic link that is swapped, as in a ConfigMap.
+    const auto first = write_file("first.json", to("10.0.0.12")),
+               second = write_file("second.json", to("10.0.0.11"));
+    fs::remove(file);
+    fs::create_symlink(first, file);
+    CHECK(who_until(call, "b2") == "b2");
+    fs::create_symlink(second, file.parent_path() / "swap");
+    fs::rename(file.parent_path() / "swap", file);
+    CHECK(who_until(call, "b1") == "b1");
+    // One that cannot be is refused once, and the next one taken.
+    const auto refusals = [&] { return lines_of_with(lb.log(), "reload: nothing has changed"); };
+    fs::remove(file);
+    write_file(file.filename(), "{");
+    REQUIRE(wait_for_log(lb, "reload: nothing has changed"));
+    std::this_thread::sleep_for(1500ms);
+    CHECK(refusals() == 1);
+    write_file(file.filename(), to("10.0.0.12"));
+    CHECK(who_until(call, "b2") == "b2");
+    CHECK(steady.stop().failed() == 0);
 }

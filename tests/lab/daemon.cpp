@@ -49,7 +49,9 @@ Daemon::~Daemon()
 
 void Daemon::start()
 {
-    child_ = std::make_unique<Child>(Argv{lb_program(), "run", "-c", config_}, where_.fd());
+    Argv words{lb_program(), "run", "-c", config_};
+    words.insert(words.end(), flags_.begin(), flags_.end());
+    child_ = std::make_unique<Child>(words, where_.fd());
     if (!child_->wait_for("ready: ", start_limit))
         throw LabError("lb did not become ready:\n" + child_->log());
 }

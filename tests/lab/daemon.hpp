@@ -22,6 +22,10 @@ class Daemon {
 public:
     /// Does not start it. `config`: the whole text of the file. `instance`: the one that the file names.
     Daemon(const Namespace& where, const std::string& config, const std::string& instance);
+    /// The file that it reads.
+    const std::string& config_file() const { return config_; }
+    /// Further words for lb run, from the next start() on.
+    void add_flag(const std::string& flag) { flags_.push_back(flag); }
     ~Daemon();
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
@@ -49,6 +53,7 @@ public:
 private:
     const Namespace& where_;
     std::string config_, instance_;
+    Argv flags_ = {};
     std::unique_ptr<Child> child_;
 };
 

@@ -118,6 +118,19 @@ TEST_CASE("a timeout that is longer than the interval is refused where the level
               .find("timeout-ms 2000 is longer than interval-ms 1000") != std::string::npos);
 }
 
+TEST_CASE("checks that are written while checking is off are told of", "[config][health]")
+{
+    const auto says = [](const std::string& text) { return !without_effect(accepted(text)).empty(); };
+    CHECK_FALSE(says(in_proxy(good_proxy)));
+    CHECK(says(in_check(R"({"type": "http"})")));
+    CHECK(says(in_settings(R"({"health-check-defaults": {"type": "http"}})")));
+    CHECK_FALSE(
+        says(in_settings(R"({"health-check-defaults": {"type": "http"}, "health-check-enabled": true})")));
+    CHECK(says(in_target(R"({"ip": "10.0.0.1", "port": 80, "health-check": {"port": 81}})")));
+    CHECK(says(in_routes(R"([{"source": "10.0.0.0/8",
+                              "target": {"ip": "10.0.0.1", "port": 81, "health-check": {"port": 81}}}])")));
+}
+
 TEST_CASE("a target is one and the same wherever its proxy names it", "[config][health]")
 {
     const auto routed = [](const std::string& more) {
