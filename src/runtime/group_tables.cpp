@@ -38,8 +38,9 @@ Result<void> GroupTables::publish(const model::PlanGroup& group, const std::vect
         }
     const std::vector<u32> targets = made_.of(now);
     std::atomic_ref<u64> word(groups_.as<u64>()[group.id]);
-    const u32 room = first_.at(group.id), used = GroupRow{word.load()}.first();
-    const u32 first = used == room ? room + group.slots : room;
+    const u32 room = first_.at(group.id);
+    const GroupRow used{word.load()};
+    const u32 first = used.slots() != 0 && used.first() == room ? room + group.slots : room;
     const auto slots = slots_.as<u64>(); // each of 4 bytes, and 4 that nobody reads
     for (std::size_t i = 0; i < targets.size(); ++i) slots[first + i] = targets[i];
     const GroupRow row = targets.empty() ? GroupRow{} : GroupRow::of(first, static_cast<u32>(targets.size()));

@@ -6,7 +6,7 @@
 
 #include "kernel/map_batch.hpp"
 #include "model/rate_limits.hpp"
-#include "model/slot_tables.hpp"
+#include "runtime/group_tables.hpp"
 #include "runtime/own_addresses.hpp"
 
 namespace lb::runtime {
@@ -152,33 +152,16 @@ Result<void> Tables::put_by_source(const std::string& map, u32 proxy, const Pref
     return maps_.at(map + "4").update(model::RouteKey4{length, proxy, source.address.v4()}, value);
 }
 
-// A group's region holds two tables; the first one is used until a change of weights writes the second.
+// By the configured weights.
 Result<void> Tables::fill_groups(const model::Plan& plan) const
 {
-    const model::SlotTables tables(plan);
-    u32 first = 0;
+    auto groups = GroupTables::open(plan, maps_.at("groups"), maps_.at("slots"),
+                                    has("members") ? &maps_.at("members") : nullptr);
+    if (!groups) return std::unexpected(groups.error());
     for (const auto& group : plan.groups) {
-        if (auto done = fill_members(group); !done) return done;
-        const std::vector<u32> slots = tables.of(group);
-        std::vector<u32> indices(slots.size());
-        for (u32 i = 0; i < indices.size(); ++i) indices[i] = first + i;
-        if (!slots.empty())
-            if (auto done = kernel::update_batch<u32, u32>(maps_.at("slots"), indices, slots); !done)
-                return done;
-        const auto row = model::GroupRow::of(first, static_cast<u32>(slots.size()));
-        const model::GroupRow none{};
-        if (auto done = maps_.at("groups").update(group.id, slots.empty() ? none : row); !done) return done;
-        first += 2 * group.slots;
-    }
-    return {};
-}
-
-Result<void> Tables::fill_members(const model::PlanGroup& group) const
-{
-    if (!has("members")) return {};
-    for (const auto& member : group.members) {
-        const model::MemberKey key{.group = group.id, .target = member.target};
-        if (auto done = maps_.at("members").update(key, member.weight); !done) return done;
+        std::vector<u32> weights;
+        for (const auto& member : group.members) weights.push_back(member.weight);
+        if (auto done = groups->publish(group, weights); !done) return done;
     }
     return {};
 }

@@ -34,7 +34,6 @@ private:
     Result<void> fill_pool(const model::Plan& plan) const;
     Result<void> put_by_source(const std::string& map, u32 proxy, const Prefix& source, u32 value) const;
     Result<void> fill_groups(const model::Plan& plan) const;
-    Result<void> fill_members(const model::PlanGroup& group) const;
 
     std::map<std::string, kernel::Map> maps_ = {};
 };

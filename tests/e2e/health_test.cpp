@@ -1,20 +1,10 @@
 // What targets' health does to traffic: an unhealthy one takes nothing new and keeps what it has, and comes
 // back in steps.
-#include "setup.hpp"
+#include "health.hpp"
 
 using namespace lb::e2e;
 
 namespace {
-
-// Checked at a port beside the one that serves, so that a target can be unhealthy and answer.
-const std::string checks = R"("health-check-enabled": true, "health-check-defaults": {"port": 9000,
-    "interval-ms": 1000, "timeout-ms": 500, "healthy-threshold": 1, "unhealthy-threshold": 1})";
-
-std::unique_ptr<Server> health_server(const Namespace& where, const std::string& ip)
-{
-    return std::make_unique<Server>(
-        ServerOptions{.name = "health", .listen = ip + ":9000", .netns = where.fd(), .udp = false});
-}
 
 const std::map<std::string, double> without_b2 = {{"b1", 50}, {"b2", 0}, {"b3", 20}};
 

@@ -2,7 +2,7 @@
 // the earlier one is left behind.
 #include <filesystem>
 
-#include "setup.hpp"
+#include "health.hpp"
 
 using namespace lb::e2e;
 
@@ -184,13 +184,7 @@ TEST_CASE("a target's health is known after a reload, and its changes go on", "[
 {
     Topology net;
     const auto servers = start_backends(net);
-    const std::string checks = R"("health-check-enabled": true, "health-check-defaults": {"port": 9000,
-        "interval-ms": 1000, "timeout-ms": 500, "healthy-threshold": 1, "unhealthy-threshold": 1})";
-    const auto health_of = [&](const Namespace& where, const std::string& ip) {
-        return std::make_unique<Server>(
-            ServerOptions{.name = "health", .listen = ip + ":9000", .netns = where.fd(), .udp = false});
-    };
-    auto well = health_of(net.b1, "10.0.0.11"), ill = health_of(net.b2, "10.0.0.12");
+    auto well = health_server(net.b1, "10.0.0.11"), ill = health_server(net.b2, "10.0.0.12");
     const std::string targets = R"([{"ip": "10.0.0.11", "port": 8080, "weight": 50},
         {"ip": "10.0.0.12", "port": 8080, "weight": 50}])";
     const std::string text = config({proxy({.target = targets})}, checks);
@@ -205,7 +199,7 @@ TEST_CASE("a target's health is known after a reload, and its changes go on", "[
     INFO(tally.text());
     CHECK(tally.by_server.count("b2") == 0);
     CHECK(tally.failed() == 0);
-    ill = health_of(net.b2, "10.0.0.12");
+    ill = health_server(net.b2, "10.0.0.12");
     CHECK(wait_for_log(lb, "target 10.0.0.12:8080 of web is healthy: connected", 10s));
     check_shares(run_short({.call = call, .count = 500}), {{"b1", 50}, {"b2", 50}});
 }
