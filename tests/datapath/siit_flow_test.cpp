@@ -251,7 +251,9 @@ TEST_CASE("connections of both IP versions to one target do not get one port", "
                                     .more = more}},
                                   R"("full-nat": {"addresses": ["10.0.0.254"], "ports": "10000-10999"})"));
     std::map<u16, int> within, between;
-    for (u16 port = 1; port <= 350; ++port)
+    // At two fifths of a family's ports, seventeen draws find a free one in all but one of five million
+    // tries.
+    for (u16 port = 1; port <= 200; ++port)
         for (const bool six : {false, true}) {
             const Packet syn{.saddr = lab::any_ip(six ? "2001:db8:7::7" : "198.51.100.7"),
                              .daddr = lab::any_ip(six ? "2001:db8::80" : "192.0.2.1"),
@@ -260,8 +262,8 @@ TEST_CASE("connections of both IP versions to one target do not get one port", "
             REQUIRE(seen);
             ++(six ? between : within)[*ports_of(seen->l4).first];
         }
-    CHECK(within.size() == 350);
-    CHECK(between.size() == 350);
+    CHECK(within.size() == 200);
+    CHECK(between.size() == 200);
     for (const auto& [port, count] : within) {
         CHECK(count == 1);
         CHECK(port % 2 == 0);
